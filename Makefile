@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# Two commands do everything on a fresh Debian machine: make demo, make test.
+#
+#   make            build/penstock (libduckdb.so beside it)
+#   make demo       the main job on a throw-away database, in under a minute
+#   make test       everything: units, fuzz corpora, real servers
+#   make ci         format and lint checks, ASan units, make test
+#   make asan tsan  the program and the unit tests under a sanitizer
+#   make lint format bench install clean
+
+BUILD ?= build
+DEPS := .deps
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+CC ?= gcc
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Werror
+PKGS := libpq libcurl jansson openssl yaml-0.1 libpcre2-8 sqlite3 libmicrohttpd
+OPT ?= -O2 -g
+CFLAGS ?=
+SAN ?=
+
+SRC := $(sort $(shell find src connectors -name '*.c'))
+OBJ := $(SRC:%.c=$(BUILD)/obj/%.o)
+LIB := $(BUILD)/libpenstock.a
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
+
+ALL_CFLAGS = -std=gnu11 $(WARN) $(OPT) $(SAN) -D_GNU_SOURCE -DPENSTOCK_VERSION='"$(VERSION)"' \
+	-Isrc -Iconnectors -isystem $(DEPS)/duckdb $(PKG_CFLAGS) -pthread $(CFLAGS)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LIBS = $(PKG_LIBS) -L$(DEPS)/duckdb -lduckdb -lm -pthread
+
+.PHONY: all deps demo test ci asan tsan unit fuzz lint format format-check bench install clean
+all: $(BUILD)/penstock
+
+# What the build needs from Debian and from npm: installed once, named when it is.
+DEPS_STAMP := $(DEPS)/stamp
+deps: $(DEPS_STAMP)
+$(DEPS_STAMP): scripts/deps.sh
+	@sh scripts/deps.sh build $(DEPS)
+
+$(BUILD)/obj/%.o: %.c | $(DEPS_STAMP)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(LIB): $(filter-out $(BUILD)/obj/src/main.o,$(OBJ))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/penstock: $(BUILD)/obj/src/main.o $(LIB) $(BUILD)/libduckdb.so
+	$(CC) $(SAN) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,'$$ORIGIN'
+
+$(BUILD)/libduckdb.so: | $(DEPS_STAMP)
+	@mkdir -p $(@D)
+	ln -f $(DEPS)/duckdb/libduckdb.so $@ 2>/dev/null || cp $(DEPS)/duckdb/libduckdb.so $@
+
+# Unit tests: one program a file, everything but main.c linked in.
+$(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/libduckdb.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lcmocka -lavro -Wl,-rpath,$(abspath $(BUILD))
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/driver.h $(LIB) $(BUILD)/libduckdb.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,$(abspath $(BUILD))
+$(BUILD)/bench/%: tests/bench/%.c $(LIB) $(BUILD)/libduckdb.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lavro -Wl,-rpath,$(abspath $(BUILD))
+
+unit: $(UNIT)
+fuzz: $(FUZZ)
+
+-include $(OBJ:.o=.d)
+
+asan:
+	$(MAKE) BUILD=build/asan OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' all unit fuzz
+tsan:
+	$(MAKE) BUILD=build/tsan OPT='-O1 -g' SAN='-fsanitize=thread' all unit
+
+clean:
+	rm -rf build

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compaction: the changes of one table in one piece become at most one row per key, or for tables
+ * without a key a net count per distinct row. Pure: no server, no clock.
+ *
+ * Rules: last image wins. A changed key is a delete of the old and an insert of the new key
+ * (EVENT_MOVED, then old_key). Columns that a change did not carry come from the earlier change
+ * of the same row in this piece, else they stay unresolved and are read from the target at the
+ * key the row had before this piece (origin). A delete followed by an insert of the same key ends
+ * the carry. TRUNCATE forgets everything before it and deletes all rows first.
+ *
+ * Key equality is equality of the key's wire bytes after folding -0 to 0 in floating-point
+ * columns; plans delete before they insert, so keys that only the warehouse holds for equal
+ * (1.0 and 1.00) are safe.
+ */
+#ifndef PENSTOCK_LOAD_COMPACT_H
+#define PENSTOCK_LOAD_COMPACT_H
+
+#include "avro/codec.h"
+#include "transport/event.h"
+
+struct compact; /* one table, one piece; event bytes are borrowed until it is freed or reset */
+
+/* One row of the outcome. values: table->ncols, VALUE_UNCHANGED where unresolved. */
+struct compact_row {
+    bool upsert; /* else delete */
+    const struct value *values; /* for a delete of a keyed table only the key columns are set */
+    bool unresolved;            /* some column is VALUE_UNCHANGED */
+    const struct value *origin; /* unresolved: key columns of the row in the target, or NULL if
+                                   it is the row's own key */
+    int64_t csn;
+    int64_t committed_us;
+};
+
+struct compact *compact_new(const struct table *t, const struct decoder *d);
+void compact_free(struct compact *c); /* accepts NULL */
+void compact_reset(struct compact *c);
+/* e is an EVENT_ROW of this table. csn, commit_us: of its transaction. */
+bool compact_add(struct compact *c, const struct event *e, int64_t csn, int64_t commit_us,
+                 struct error *err);
+bool compact_truncated(const struct compact *c);
+size_t compact_count(const struct compact *c); /* rows that compact_next will hand out */
+/* Bytes held beside the borrowed events. */
+size_t compact_bytes(const struct compact *c);
+/*
+ * Hands out the rows in a deterministic order; *at starts at 0. *out is NULL after the last.
+ * Rows live until the next call.
+ */
+bool compact_next(struct compact *c, size_t *at, const struct compact_row **out,
+                  struct error *err);
+
+#endif

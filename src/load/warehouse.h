@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The interface of a warehouse: sessions that run SQL, and a loader of typed rows. What is to be
+ * run (bookkeeping, checkpoint, merge) is planned in src/load and src/state from the dialect, so
+ * that a new warehouse is a dialect, a loader and a list of capabilities.
+ *
+ * Threads: open and close from the pipeline's thread; a session belongs to one thread at a time,
+ * except session_cancel, which any thread may call. Pin in every session what the dialect needs
+ * (Postgres: the settings of the reference, synchronous_commit=on).
+ */
+#ifndef PENSTOCK_LOAD_WAREHOUSE_H
+#define PENSTOCK_LOAD_WAREHOUSE_H
+
+#include "change/table.h"
+#include "config/config.h"
+#include "quality/findings.h"
+#include "util/arena.h"
+#include "util/buf.h"
+
+struct warehouse;
+struct session;
+struct appender;
+
+enum overflow_mode { OVERFLOW_STOP, OVERFLOW_NULL };
+
+/* A column of a stage, aside or target table. */
+struct load_column {
+    const char *name; /* in the warehouse */
+    const char *type; /* the warehouse's type of it, SQL text */
+    enum type_kind kind; /* of the values that are appended */
+    int precision, scale;
+    bool not_null;
+    /*
+     * The loader cannot write the type itself (Postgres: inet in binary COPY): the stage holds it
+     * as text and the plan casts. Set by dialect->column. An appender gets VALUE_SET values of
+     * kind TEXT for it, made by value_to_text (load/text.h) where the kind is another.
+     */
+    bool as_text;
+};
+
+/* A small answer, all as text, in an arena. */
+struct rowset {
+    int nrows, ncols;
+    char **cells; /* nrows * ncols, NULL for SQL NULL */
+};
+
+static inline const char *rowset_get(const struct rowset *r, int row, int col)
+{
+    return r->cells[row * r->ncols + col];
+}
+
+/* Differences between engines that planning has to know. All functions are pure. */
+struct dialect {
+    const char *name;
+    int max_columns;       /* of a target table */
+    size_t max_identifier; /* bytes */
+    bool case_folds;       /* names that differ in case are the same name */
+    bool primary_key;      /* targets get PRIMARY KEY */
+    bool merge;            /* upsert = MERGE; else DELETE USING + INSERT */
+    const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
+    const char *row_id;    /* pseudo-column that identifies a row: "ctid", "rowid" */
+    const char *bigint, *timestamptz, *text, *smallint; /* type names */
+    /*
+     * Fills type, kind and as_text for a source column (column.type_override: the user's type or
+     * NULL). *note is set to a literal if the type is not the source's own (becomes text ...).
+     */
+    void (*column)(struct arena *a, const struct column *c, struct load_column *out,
+                   const char **note);
+    /* An SQL expression whose text is equal iff two rows' values of the column are the same,
+     * NULLs too when compared with =: for tables without a key. expr: the column reference. */
+    void (*same_text)(struct buf *out, const struct column *c, const char *expr);
+};
+
+struct warehouse_ops {
+    const char *name; /* connector.class */
+    const char *const *aliases;
+    const struct setting *settings; /* its own, ended by a NULL name */
+    const struct dialect *dialect;
+
+    /* cfg is borrowed until close. DuckDB opens the file here. */
+    bool (*open)(struct warehouse **out, const struct config *cfg, struct error *err);
+    void (*close)(struct warehouse *w); /* accepts NULL; all sessions are disconnected before */
+    bool (*check)(struct warehouse *w, struct findings *out, struct error *err);
+    /* An identity for "source and warehouse are the same database": Postgres
+     * "system_identifier/database oid", DuckDB "file:ABSOLUTE PATH". */
+    bool (*identity)(struct warehouse *w, char *out, size_t size, struct error *err);
+
+    /* name: for the server's list of sessions ("penstock:shop:sink"). */
+    bool (*connect)(struct warehouse *w, const char *name, struct session **out,
+                    struct error *err);
+    void (*disconnect)(struct session *s); /* accepts NULL; rolls back */
+    void (*cancel)(struct session *s);     /* any thread: what runs returns soon with RETRY */
+
+    /* One statement. *affected (may be NULL): rows it touched. */
+    bool (*exec)(struct session *s, const char *sql, int64_t *affected, struct error *err);
+    bool (*query)(struct session *s, struct arena *a, const char *sql, struct rowset *out,
+                  struct error *err);
+    bool (*begin)(struct session *s, struct error *err);
+    /* On false with ERROR_RETRY the outcome is unknown: the caller reads the checkpoint. */
+    bool (*commit)(struct session *s, struct error *err);
+    void (*rollback)(struct session *s); /* also after errors; never fails: a broken session stays
+                                            broken and says so on its next use */
+
+    /*
+     * Bulk load into an existing table (stage: a temporary one). Columns in the table's order.
+     * The values' kinds are the columns'; VALUE_NULL or VALUE_SET only. A value that the type
+     * cannot hold: by mode, ERROR_DATA naming column, kind of value and value.overflow.mode, or
+     * NULL and counted in *nulled.
+     */
+    bool (*append_open)(struct session *s, const char *schema, const char *table, bool temporary,
+                        const struct load_column *cols, int ncols, enum overflow_mode mode,
+                        struct appender **out, struct error *err);
+    bool (*append_row)(struct appender *ap, const struct value *values, struct error *err);
+    /* Ends it: everything appended is visible to the session's next statement. */
+    bool (*append_close)(struct appender *ap, int64_t *nulled, struct error *err);
+    void (*append_abort)(struct appender *ap); /* after an error; the transaction must roll back */
+
+    /* After a batch or a load has been committed: the engine's own upkeep (checkpoints, vacuum).
+     * Outside a transaction. May be NULL. */
+    bool (*maintain)(struct session *s, bool idle, struct error *err);
+};
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The board: what the service says of itself while it runs. Connectors' threads write, the HTTP
+ * server and the progress display read copies. Thread-safe; nothing here is durable.
+ */
+#ifndef PENSTOCK_STATE_BOARD_H
+#define PENSTOCK_STATE_BOARD_H
+
+#include "config/config.h"
+#include "util/arena.h"
+
+enum connector_state {
+    CONNECTOR_UNASSIGNED, /* not started yet */
+    CONNECTOR_RUNNING,
+    CONNECTOR_RESTARTING, /* retrying by itself */
+    CONNECTOR_FAILED,     /* a person must act */
+    CONNECTOR_PAUSED,
+    CONNECTOR_STOPPED
+};
+
+enum table_state { TABLE_LOADING, TABLE_LIVE, TABLE_NEEDS_SNAPSHOT, TABLE_REFUSED };
+
+struct board;
+
+struct board_connector {
+    const char *name;
+    bool source;                /* else sink */
+    const struct config *config;
+    enum connector_state state; /* of the connector */
+    enum connector_state task;  /* of its one task */
+    const char *trace;          /* why the task is FAILED or RESTARTING, with the fix; or NULL */
+};
+
+struct board_table {
+    const char *connector; /* the source's name */
+    const char *schema, *name;
+    const char *target_schema, *target_name;
+    enum table_state state;
+    const char *reason; /* or NULL */
+    int64_t rows;       /* in the warehouse as far as known: loaded, then + inserts - deletes */
+    int64_t rows_total; /* estimate while loading; -1 unknown */
+    const char *position; /* as of which the table is complete; "" while loading */
+};
+
+struct board *board_new(const char *service_name);
+void board_free(struct board *b);
+void board_add_connector(struct board *b, const char *name, bool source,
+                         const struct config *config);
+/* trace may be NULL. Logs the change of state. */
+void board_set_state(struct board *b, const char *connector, enum connector_state connector_state,
+                     enum connector_state task, const char *trace);
+/* Adds or replaces by (connector, schema, name). Logs "table state table= from= to= reason=" when
+ * the state changes. */
+void board_set_table(struct board *b, const struct board_table *t);
+void board_remove_table(struct board *b, const char *connector, const char *schema,
+                        const char *name);
+void board_add_rows(struct board *b, const char *connector, const char *schema, const char *name,
+                    int64_t delta);
+/* Copies in arena a, connectors in the file's order, tables by connector, schema, name. */
+void board_connectors(struct board *b, struct arena *a, struct board_connector **out, int *n);
+void board_tables(struct board *b, struct arena *a, struct board_table **out, int *n);
+/* True once every connector's task is RUNNING (for /readyz); else *why in arena a. */
+bool board_ready(struct board *b, struct arena *a, const char **why);
+
+const char *connector_state_name(enum connector_state s); /* "RUNNING" */
+const char *table_state_name(enum table_state s);         /* "needs snapshot" */
+bool table_state_parse(const char *name, enum table_state *out);
+
+#endif

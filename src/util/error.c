@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "util/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool error_set(struct error *err, enum error_kind kind, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (err == NULL)
+        return false;
+    memset(err, 0, sizeof(*err));
+    err->kind = kind;
+    va_start(ap, fmt);
+    vsnprintf(err->message, sizeof(err->message), fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool error_hint(struct error *err, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (err == NULL)
+        return false;
+    va_start(ap, fmt);
+    vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool error_prefix(struct error *err, const char *fmt, ...)
+{
+    char old[sizeof(err->message)];
+    va_list ap;
+    int n;
+
+    if (err == NULL)
+        return false;
+    memcpy(old, err->message, sizeof(old));
+    va_start(ap, fmt);
+    n = vsnprintf(err->message, sizeof(err->message), fmt, ap);
+    va_end(ap);
+    if (n >= 0 && (size_t)n < sizeof(err->message))
+        snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %s", old);
+    return false;
+}
+
+void error_clear(struct error *err)
+{
+    memset(err, 0, sizeof(*err));
+}
+
+const char *error_kind_name(enum error_kind kind)
+{
+    switch (kind) {
+    case ERROR_NONE:
+        return "none";
+    case ERROR_RETRY:
+        return "retry";
+    case ERROR_CONFIG:
+        return "configuration";
+    case ERROR_DATA:
+        return "data";
+    case ERROR_CONFLICT:
+        return "conflict";
+    case ERROR_FATAL:
+        return "fatal";
+    }
+    return "unknown";
+}
