@@ -67,7 +67,7 @@ duckdb() {
     npm_tarball duckdb 1.4.4 \
         hEJJ5hyVF0VLj3dmOLpsWrQR0b3d4Ykqtygm6iUXjHJDDnSqg/USKxcb5qvNrOhFYPgktayU6dXCtgPqcmmpog== "$dir/duckdb-header.tgz"
     tar xzf "$dir/libduckdb.tgz" -C "$dir/duckdb" --strip-components=1 package/libduckdb.so
-    tar xzf "$dir/duckdb-header.tgz" -C "$dir/duckdb" --strip-components=6 package/src/duckdb/src/include/duckdb.h
+    tar xzf "$dir/duckdb-header.tgz" -C "$dir/duckdb" --strip-components=5 package/src/duckdb/src/include/duckdb.h
     rm -f "$dir/libduckdb.tgz" "$dir/duckdb-header.tgz"
 }
 
