@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One parser per kind. Integers go by hand, floats
- * by Clinger's exact case (mantissa and power of ten both exact in the target type) with strtod
- * for the rest. No allocation but for values that are rewritten (scratch). Assumes the "C"
- * LC_NUMERIC, which a process that never calls setlocale has; any other makes fractions fail
- * loudly.
+ * One parser per kind. Integers go by hand; floats by Clinger's exact case (mantissa and power of
+ * ten both exact in the target type), strtod for the rest. No allocation but for values that are
+ * rewritten (scratch). Assumes the "C" LC_NUMERIC, which a process that never calls setlocale has;
+ * any other makes fractions fail loudly.
  */
 #include "source_postgres/pg_value.h"
 

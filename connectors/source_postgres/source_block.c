@@ -9,29 +9,33 @@
 
 #include <string.h>
 
-#define OPTIONAL(name, type) \
-    "{\"name\":\"" name "\",\"type\":[\"null\",\"" type "\"],\"default\":null}"
-#define REQUIRED(name, type) "{\"name\":\"" name "\",\"type\":\"" type "\"}"
-#define SNAPSHOT                                                                       \
-    "{\"name\":\"snapshot\",\"type\":[{\"type\":\"string\",\"connect.version\":1,"     \
-    "\"connect.parameters\":{\"allowed\":\"true,first,first_in_data_collection,"       \
-    "last_in_data_collection,last,false,incremental\"},\"connect.default\":\"false\"," \
-    "\"connect.name\":\"io.debezium.data.Enum\"},\"null\"],\"default\":\"false\"}"
+/* clang-format off */
+#define REQUIRED(name, type) "{\"name\":\"" name "\",\"type\":\"" type "\"},"
+#define OPTIONAL(name, type) "{\"name\":\"" name "\",\"type\":[\"null\",\"" type "\"],\"default\":null}"
 
-static const char schema
-    [] = "{\"type\":\"record\",\"name\":\"Source\",\"namespace\":\"io.debezium.connector."
-         "postgresql\","
-         "\"fields\":[" REQUIRED("version", "string") "," REQUIRED("connector", "string") "," REQUIRED("name", "string") "," REQUIRED(
-             "ts_ms",
-             "long") "," SNAPSHOT
-                     "," REQUIRED("db", "string") "," OPTIONAL("sequence", "string") "," OPTIONAL("ts_us", "long") "," OPTIONAL(
-                         "ts_ns",
-                         "long") "," REQUIRED("schema",
-                                              "string") "," REQUIRED("table",
-                                                                     "string") "," OPTIONAL("txId",
-                                                                                            "long") "," OPTIONAL("lsn",
-                                                                                                                 "long") "," OPTIONAL("xmin",
-                                                                                                                                      "long") "],\"connect.version\":1,\"connect.name\":\"io.debezium.connector.postgresql.Source\"}";
+static const char schema[] =
+    "{\"type\":\"record\",\"name\":\"Source\",\"namespace\":\"io.debezium.connector.postgresql\","
+    "\"fields\":["
+    REQUIRED("version", "string")
+    REQUIRED("connector", "string")
+    REQUIRED("name", "string")
+    REQUIRED("ts_ms", "long")
+    "{\"name\":\"snapshot\",\"type\":[{\"type\":\"string\",\"connect.version\":1,"
+        "\"connect.parameters\":{\"allowed\":"
+        "\"true,first,first_in_data_collection,last_in_data_collection,last,false,incremental\"},"
+        "\"connect.default\":\"false\",\"connect.name\":\"io.debezium.data.Enum\"},\"null\"],"
+        "\"default\":\"false\"},"
+    REQUIRED("db", "string")
+    OPTIONAL("sequence", "string") ","
+    OPTIONAL("ts_us", "long") ","
+    OPTIONAL("ts_ns", "long") ","
+    REQUIRED("schema", "string")
+    REQUIRED("table", "string")
+    OPTIONAL("txId", "long") ","
+    OPTIONAL("lsn", "long") ","
+    OPTIONAL("xmin", "long")
+    "],\"connect.version\":1,\"connect.name\":\"io.debezium.connector.postgresql.Source\"}";
+/* clang-format on */
 
 /* Union branches of ["null", T] and of snapshot's [T, "null"]. */
 #define BRANCH_NULL 0
