@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What planning has to know of Postgres. A column keeps the source's type where that is a built-in
+ * one which the column's values suit; else it gets the natural type of its kind, and the user is
+ * told. Two values are the same row for a table without a key iff their output texts are equal:
+ * through concat(), because a cast of character(n) to text would take trailing blanks off.
+ */
+#include "warehouse_postgres/wpg.h"
+#include "warehouse_postgres/wpg_type.h"
+
+#include <string.h>
+
+/* A table of the target has at most 1600 columns, and its stage has _op, _u and up to 32 more. */
+#define MAX_COLUMNS 1566
+
+static const struct natural {
+    const char *type, *note;
+} naturals[TYPE_COUNT] = {
+    [TYPE_BOOL] = {"boolean", "becomes boolean"},
+    [TYPE_INT16] = {"smallint", "becomes smallint"},
+    [TYPE_INT32] = {"integer", "becomes integer"},
+    [TYPE_INT64] = {"bigint", "becomes bigint"},
+    [TYPE_FLOAT32] = {"real", "becomes real"},
+    [TYPE_FLOAT64] = {"double precision", "becomes double precision"},
+    [TYPE_DECIMAL] = {NULL, "becomes numeric"},
+    [TYPE_NUMERIC] = {"numeric", "becomes numeric"},
+    [TYPE_TEXT] = {"text", "becomes text"},
+    [TYPE_BYTES] = {"bytea", "becomes bytea"},
+    [TYPE_DATE] = {"date", "becomes date"},
+    [TYPE_TIME] = {"time without time zone", "becomes time"},
+    [TYPE_TIMESTAMP] = {"timestamp without time zone", "becomes timestamp"},
+    [TYPE_TIMESTAMPTZ] = {"timestamp with time zone", "becomes timestamp with time zone"},
+    [TYPE_INTERVAL] = {"interval", "becomes interval"},
+    [TYPE_UUID] = {"uuid", "becomes uuid"},
+    [TYPE_JSON] = {"json", "becomes json"},
+    [TYPE_ENUM] = {"text", "becomes text"},
+    [TYPE_BITS] = {"bit varying", "becomes bit varying"},
+};
+
+static const char *natural_type(struct arena *a, const struct column *c)
+{
+    if (c->kind == TYPE_DECIMAL)
+        return c->precision >= 1 && c->precision <= 1000 && c->scale <= c->precision
+                   ? arena_printf(a, "numeric(%d,%d)", c->precision, c->scale)
+                   : "numeric";
+    return naturals[c->kind].type;
+}
+
+static void dialect_column(struct arena *a, const struct column *c, struct load_column *out,
+                           const char **note)
+{
+    struct wpg_type type;
+
+    *note = NULL;
+    out->kind = c->kind;
+    out->precision = c->precision;
+    out->scale = c->scale;
+    out->as_text = false;
+    if (wpg_type_parse(c->source_type, &type) &&
+        (wpg_type_writes(&type, c->kind) || wpg_type_casts(&type, c->kind))) {
+        out->type = arena_strdup(a, c->source_type);
+        out->as_text = !wpg_type_writes(&type, c->kind);
+        return;
+    }
+    out->type = natural_type(a, c);
+    *note = naturals[c->kind].note;
+}
+
+static void dialect_same_text(struct buf *out, const struct column *c, const char *expr)
+{
+    (void)c;
+    buf_printf(out, "CASE WHEN %s IS NULL THEN 'n' ELSE concat('v', %s) END", expr, expr);
+}
+
+const struct dialect wpg_dialect = {
+    .name = "postgres",
+    .max_columns = MAX_COLUMNS,
+    .max_identifier = 63,
+    .case_folds = false,
+    .primary_key = true,
+    .merge = true,
+    .temp_prefix = "pg_temp.",
+    .row_id = "ctid",
+    .bigint = "bigint",
+    .timestamptz = "timestamp with time zone",
+    .text = "text",
+    .smallint = "smallint",
+    .column = dialect_column,
+    .same_text = dialect_same_text,
+};
