@@ -60,5 +60,8 @@ int table_find_column(const struct table *t, const char *name);
  * their true name, each changed one (DESIGN section 3, Events).
  */
 void table_name_fields(struct arena *a, struct table *t, const char *topic_prefix);
+/* For tables whose topics came out the same: appends "_" and 8 hex digits of the SHA-256 of
+ * schema, a zero byte and name to t->topic. Who holds all tables decides. */
+void table_topic_suffix(struct arena *a, struct table *t);
 
 #endif
