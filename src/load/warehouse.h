@@ -58,6 +58,7 @@ struct dialect {
     bool primary_key;      /* targets get PRIMARY KEY */
     bool merge;            /* upsert = MERGE; else DELETE USING + INSERT */
     const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
+    const char *lock_share; /* " FOR SHARE", or NULL where one process owns the whole file */
     const char *row_id;    /* pseudo-column that identifies a row: "ctid", "rowid" */
     const char *bigint, *timestamptz, *text, *smallint; /* type names */
     /*

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Order inside one piece: rows to the stage, unresolved columns read from the target before any
+ * delete, truncate, deletes, upserts. Numbers of touched rows are compared with numbers of staged
+ * rows wherever they must agree: a difference means that the target is not what the log says, and
+ * the table is stopped rather than guessed at.
+ */
+#include "load/loader.h"
+
+#include "load/text.h"
+#include "util/mem.h"
+
+#include <stdio.h>
+
+/* From this many staged rows on the planner wants statistics (reference/warehouses.md 1.2). */
+#define ANALYZE_FROM_ROWS 5000
+
+struct loader {
+    const struct warehouse_ops *ops;
+    struct session *session;
+    const struct target *target;
+    const struct decoder *decoder;
+    uint32_t oid;
+    enum overflow_mode mode;
+    struct arena *arena;   /* lives as long as the loader */
+    struct arena *scratch; /* one row */
+    struct compact *compact;
+    char stage[40];
+    bool stage_made;
+    bool casts; /* some column is staged as text */
+    struct load_column *stage_cols;
+    int nstage;
+    struct value *row;  /* nstage values */
+    struct buf texts;   /* as_text values of one row */
+    struct buf sql;
+    struct appender *appender;
+    bool append_staged;
+    const char *into_schema, *into_name;
+    int64_t appended;
+};
+
+struct loader *loader_new(const struct warehouse_ops *ops, struct session *s,
+                          const struct target *t, const struct decoder *d, uint32_t oid,
+                          enum overflow_mode mode)
+{
+    struct loader *l = mem_calloc(1, sizeof(*l));
+    int i;
+
+    l->ops = ops;
+    l->session = s;
+    l->target = t;
+    l->decoder = d;
+    l->oid = oid;
+    l->mode = mode;
+    l->arena = arena_new("loader");
+    l->scratch = arena_new("loader row");
+    l->compact = compact_new(t->table, d);
+    snprintf(l->stage, sizeof(l->stage), "_penstock_stage_%u", oid);
+    l->stage_cols = stage_columns(l->arena, t, &l->nstage);
+    l->row = arena_calloc(l->arena, (size_t)l->nstage, sizeof(*l->row));
+    for (i = 0; i < t->table->ncols; i++)
+        l->casts |= t->cols[i].as_text;
+    return l;
+}
+
+void loader_free(struct loader *l)
+{
+    if (l == NULL)
+        return;
+    compact_free(l->compact);
+    buf_free(&l->texts);
+    buf_free(&l->sql);
+    arena_free(l->scratch);
+    arena_free(l->arena);
+    mem_free(l);
+}
+
+struct compact *loader_compact(struct loader *l)
+{
+    return l->compact;
+}
+
+static bool run(struct loader *l, int64_t *affected, struct error *err)
+{
+    if (l->sql.len == 0)
+        return true;
+    if (l->ops->exec(l->session, buf_cstr(&l->sql), affected, err))
+        return true;
+    if (err->kind == ERROR_DATA)
+        err->table = l->oid;
+    error_prefix(err, "%s.%s", l->target->schema, l->target->name);
+    return false;
+}
+
+/* An empty stage: made in the session once, emptied before each use. */
+static bool ready_stage(struct loader *l, struct error *err)
+{
+    buf_reset(&l->sql);
+    if (l->stage_made)
+        sql_stage_clear(&l->sql, l->target, l->stage);
+    else
+        sql_stage_create(&l->sql, l->target, l->stage);
+    l->stage_made = true;
+    return run(l, NULL, err);
+}
+
+static void int_value(struct value *v, int64_t i)
+{
+    v->state = VALUE_SET;
+    v->i = i;
+}
+
+/*
+ * Where a column is held as text, its value becomes text, made in l->texts: first all texts are
+ * written (the buffer may move), then the values are pointed at them.
+ */
+static void copy_columns(struct loader *l, const struct value *from, struct value *to, int n,
+                         const struct load_column *cols)
+{
+    const struct table *t = l->target->table;
+    size_t start = l->texts.len;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        to[i] = from[i];
+        if (from[i].state != VALUE_SET) {
+            to[i].state = VALUE_NULL;
+        } else if (cols[i].as_text) {
+            size_t at = l->texts.len;
+
+            value_to_text(&l->texts, t->cols[i].kind, &from[i]);
+            to[i].s.len = l->texts.len - at;
+        }
+    }
+    for (i = 0; i < n; i++) {
+        if (to[i].state == VALUE_SET && cols[i].as_text) {
+            to[i].s.p = (const char *)l->texts.data + start;
+            start += to[i].s.len;
+        }
+    }
+}
+
+/* The origin's key columns, right after _op and _u; they are small: texts of their own row. */
+static void origin_columns(struct loader *l, const struct compact_row *r, struct value *to)
+{
+    const struct table *t = l->target->table;
+    int k;
+
+    for (k = 0; k < t->nkeys; k++) {
+        int c = t->keys[k];
+
+        to[k].state = VALUE_NULL;
+        if (r->origin == NULL)
+            continue;
+        to[k] = r->origin[c];
+        if (l->target->cols[c].as_text && to[k].state == VALUE_SET) {
+            struct buf text = {0};
+
+            value_to_text(&text, t->cols[c].kind, &r->origin[c]);
+            to[k].s.p = arena_memdup(l->scratch, text.data, text.len);
+            to[k].s.len = text.len;
+            buf_free(&text);
+        }
+    }
+}
+
+static void stage_row(struct loader *l, const struct compact_row *r)
+{
+    const struct table *t = l->target->table;
+    int data = 2 + t->nkeys;
+    char *mask;
+    int i;
+
+    arena_reset(l->scratch);
+    buf_reset(&l->texts);
+    int_value(&l->row[0], r->upsert ? 1 : 0);
+    l->row[1].state = VALUE_NULL;
+    if (r->unresolved) {
+        mask = arena_alloc(l->scratch, (size_t)t->ncols);
+        for (i = 0; i < t->ncols; i++)
+            mask[i] = r->values[i].state == VALUE_UNCHANGED ? '1' : '0';
+        l->row[1].state = VALUE_SET;
+        l->row[1].s.p = mask;
+        l->row[1].s.len = (size_t)t->ncols;
+    }
+    origin_columns(l, r, &l->row[2]);
+    copy_columns(l, r->values, &l->row[data], t->ncols, l->target->cols);
+    int_value(&l->row[data + t->ncols], r->csn);
+    int_value(&l->row[data + t->ncols + 1], r->committed_us - VALUE_EPOCH_SHIFT_US);
+}
+
+struct counts {
+    int64_t upserts, deletes, unresolved, nulled;
+};
+
+static bool stage_rows(struct loader *l, struct counts *n, struct error *err)
+{
+    const struct compact_row *r;
+    size_t at = 0;
+
+    if (!l->ops->append_open(l->session, NULL, l->stage, true, l->stage_cols, l->nstage, l->mode,
+                             &l->appender, err))
+        return false;
+    for (;;) {
+        if (!compact_next(l->compact, &at, &r, err))
+            goto fail;
+        if (r == NULL)
+            break;
+        stage_row(l, r);
+        if (!l->ops->append_row(l->appender, l->row, err))
+            goto fail;
+        n->upserts += r->upsert;
+        n->deletes += !r->upsert;
+        n->unresolved += r->unresolved;
+    }
+    if (!l->ops->append_close(l->appender, &n->nulled, err)) {
+        l->appender = NULL;
+        goto blame;
+    }
+    l->appender = NULL;
+    return true;
+fail:
+    l->ops->append_abort(l->appender);
+    l->appender = NULL;
+blame:
+    if (err->kind == ERROR_DATA)
+        err->table = l->oid;
+    return error_prefix(err, "%s.%s", l->target->schema, l->target->name);
+}
+
+/* A count that must agree: the target's rows are what the log says they are. */
+static bool agree(struct loader *l, const char *what, int64_t want, int64_t got,
+                  struct error *err)
+{
+    if (want == got)
+        return true;
+    error_set(err, ERROR_DATA,
+              "%s.%s: %s: %lld rows expected in the warehouse, %lld found: the copy differs from "
+              "the source (was it changed by hand?)",
+              l->target->schema, l->target->name, what, (long long)want, (long long)got);
+    error_hint(err, "restart penstock: the table is loaded again");
+    err->table = l->oid;
+    return false;
+}
+
+static bool apply_stage(struct loader *l, const struct counts *n, struct error *err)
+{
+    bool keyless = l->target->table->nkeys == 0;
+    int64_t touched = 0;
+
+    if (n->upserts + n->deletes >= ANALYZE_FROM_ROWS) {
+        buf_reset(&l->sql);
+        sql_stage_analyze(&l->sql, l->target, l->stage);
+        if (!run(l, NULL, err))
+            return false;
+    }
+    if (n->unresolved > 0) {
+        buf_reset(&l->sql);
+        sql_resolve(&l->sql, l->target, l->stage);
+        if (!run(l, &touched, err) ||
+            !agree(l, "columns that the log did not carry", n->unresolved, touched, err))
+            return false;
+    }
+    if (n->deletes > 0 || (!keyless && !l->target->dialect->merge && n->upserts > 0)) {
+        buf_reset(&l->sql);
+        sql_delete(&l->sql, l->target, l->stage);
+        if (!run(l, &touched, err))
+            return false;
+        if (keyless && !agree(l, "delete", n->deletes, touched, err))
+            return false;
+    }
+    if (n->upserts > 0) {
+        buf_reset(&l->sql);
+        sql_upsert(&l->sql, l->target, l->stage);
+        if (!run(l, &touched, err) || !agree(l, "upsert", n->upserts, touched, err))
+            return false;
+    }
+    return true;
+}
+
+bool loader_apply(struct loader *l, struct loader_stats *stats, struct error *err)
+{
+    struct counts n = {0};
+    bool ok = true;
+
+    memset(stats, 0, sizeof(*stats));
+    if (compact_truncated(l->compact)) {
+        buf_reset(&l->sql);
+        sql_truncate(&l->sql, l->target);
+        ok = run(l, NULL, err);
+    }
+    if (ok && compact_count(l->compact) > 0)
+        ok = ready_stage(l, err) && stage_rows(l, &n, err) && apply_stage(l, &n, err);
+    stats->rows = n.upserts + n.deletes;
+    stats->nulled = n.nulled;
+    compact_reset(l->compact);
+    return ok;
+}
+
+bool loader_append_begin(struct loader *l, const char *schema, const char *name,
+                         struct error *err)
+{
+    l->append_staged = l->casts;
+    l->into_schema = schema;
+    l->into_name = name;
+    l->appended = 0;
+    if (l->append_staged) {
+        if (!ready_stage(l, err))
+            return false;
+        return l->ops->append_open(l->session, NULL, l->stage, true, l->stage_cols, l->nstage,
+                                   l->mode, &l->appender, err);
+    }
+    return l->ops->append_open(l->session, schema, name, false, l->target->cols, l->target->ncols,
+                               l->mode, &l->appender, err);
+}
+
+bool loader_append_event(struct loader *l, const uint8_t *event, size_t len, struct error *err)
+{
+    const struct table *t = l->target->table;
+    int data = l->append_staged ? 2 + t->nkeys : 0;
+    struct event_slices sl;
+    struct value *values;
+    int i;
+
+    arena_reset(l->scratch);
+    buf_reset(&l->texts);
+    values = arena_alloc(l->scratch, (size_t)t->ncols * sizeof(*values));
+    if (!decoder_slices(l->decoder, event, len, &sl, err) ||
+        !decoder_row(l->decoder, sl.after, sl.after_len, sl.unavailable, sl.unavailable_len,
+                     l->scratch, values, err))
+        return false;
+    if (l->append_staged) {
+        int_value(&l->row[0], 1);
+        for (i = 1; i < data; i++)
+            l->row[i].state = VALUE_NULL;
+    }
+    copy_columns(l, values, &l->row[data], t->ncols, l->target->cols);
+    int_value(&l->row[data + t->ncols], sl.csn);
+    int_value(&l->row[data + t->ncols + 1], sl.source_us - VALUE_EPOCH_SHIFT_US);
+    l->appended++;
+    return l->ops->append_row(l->appender, l->row, err);
+}
+
+bool loader_append_end(struct loader *l, int64_t *rows, int64_t *nulled, struct error *err)
+{
+    struct appender *ap = l->appender;
+    int64_t touched = 0;
+
+    l->appender = NULL;
+    *rows = l->appended;
+    if (!l->ops->append_close(ap, nulled, err))
+        return false;
+    if (!l->append_staged)
+        return true;
+    buf_reset(&l->sql);
+    sql_insert_all(&l->sql, l->target, l->stage, l->into_schema, l->into_name);
+    return run(l, &touched, err) && agree(l, "load", l->appended, touched, err);
+}
+
+void loader_append_abort(struct loader *l)
+{
+    if (l->appender != NULL)
+        l->ops->append_abort(l->appender);
+    l->appender = NULL;
+}

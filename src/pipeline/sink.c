@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The warehouse's side of the queue, a thread. Collects whole source transactions and applies
+ * them to all their tables in one warehouse transaction together with the checkpoint. A
+ * transaction over batch.bytes is applied in pieces inside one open warehouse transaction.
+ *
+ * When to apply: as soon as nothing more waits in the queue, but at most every flush.interval.ms;
+ * with more waiting, when batch.bytes are full or the oldest change is a second old.
+ *
+ * It never recovers by itself: after any error it ends, the attempt with it, and the log is read
+ * again from the checkpoint.
+ */
+#include "load/loader.h"
+#include "metrics/metrics.h"
+#include "pipeline/internal.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#include <stdio.h>
+
+#define BATCH_MAX_MS 1000
+#define IDLE_CHECKPOINT_MS 10000
+#define WAIT_MS 500
+
+struct sink_table {
+    struct flow *flow;
+    struct loader *loader;
+    bool live;
+    bool pending;  /* loaded: goes live when the stream passes S */
+    bool touched;  /* something is collected */
+    bool truncated; /* in this batch */
+    int64_t delta; /* rows inserted minus deleted in this batch */
+};
+
+struct sink {
+    struct pipeline *p;
+    struct queue *queue;
+    pthread_t thread;
+    atomic_bool ended;
+    struct session *session;
+    struct books books;
+    struct sink_table *tables;
+    int ntables;
+    struct map *by_schema; /* value schema id -> struct sink_table */
+    int64_t batch_bytes;
+    int64_t flush_ms;
+
+    struct segment **held; /* what compaction points into */
+    int nheld, held_cap;
+    size_t held_bytes;
+
+    char start[POSITION_SIZE]; /* where the batch starts = the checkpoint */
+    char end[POSITION_SIZE];   /* end of the last complete transaction in the batch */
+    int64_t end_csn, end_us;
+    bool complete; /* the batch holds a complete transaction */
+    bool tx_open;  /* the source's transaction is not complete */
+    int64_t tx_csn, tx_us;
+    bool open; /* the warehouse's transaction */
+    char idle[POSITION_SIZE];
+    bool idle_seen, idle_urgent;
+    int64_t first_ms, last_apply_ms;
+    int64_t batch_rows;
+
+    enum outcome outcome;
+    struct error err;
+};
+
+static bool is_flowing(const struct flow *f)
+{
+    return f->decoder != NULL &&
+           (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
+}
+
+struct sink *sink_new(struct pipeline *p, struct queue *q)
+{
+    struct sink *s = mem_calloc(1, sizeof(*s));
+
+    s->p = p;
+    s->queue = q;
+    s->batch_bytes = config_int(p->o.sink_config, "batch.bytes");
+    s->flush_ms = config_int(p->o.sink_config, "flush.interval.ms");
+    snprintf(s->start, sizeof(s->start), "%s", p->checkpoint.position);
+    return s;
+}
+
+static void make_tables(struct sink *s)
+{
+    struct pipeline *p = s->p;
+    int i;
+
+    s->by_schema = map_new();
+    s->tables = mem_calloc((size_t)p->nflows + 1, sizeof(*s->tables));
+    for (i = 0; i < p->nflows; i++) {
+        struct flow *f = &p->flows[i];
+        struct sink_table *t = &s->tables[s->ntables];
+
+        if (!is_flowing(f))
+            continue;
+        t->flow = f;
+        t->live = f->rec.state == TABLE_LIVE;
+        t->pending = !t->live;
+        t->loader = loader_new(p->o.warehouse, s->session, f->target, f->decoder,
+                               f->rec.table->oid, pipeline_overflow_mode(p));
+        map_put_u32(s->by_schema, f->value_id, t);
+        s->ntables++;
+    }
+}
+
+static void release_held(struct sink *s)
+{
+    int i;
+
+    for (i = 0; i < s->nheld; i++)
+        segment_free(s->held[i]);
+    s->nheld = 0;
+    s->held_bytes = 0;
+}
+
+static void hold(struct sink *s, struct segment *seg)
+{
+    if (s->nheld == s->held_cap) {
+        s->held_cap = s->held_cap ? s->held_cap * 2 : 64;
+        s->held = mem_realloc(s->held, (size_t)s->held_cap * sizeof(struct segment *));
+    }
+    s->held[s->nheld++] = seg;
+}
+
+/* The position that the next commit would reach, and the CSN below which all is contained. */
+static const char *reach(const struct sink *s)
+{
+    const struct source_ops *ops = s->p->o.source;
+    const char *at = s->complete ? s->end : s->start;
+
+    if (!s->tx_open && s->idle_seen && ops->position_compare(s->idle, at) > 0)
+        at = s->idle;
+    return at;
+}
+
+static bool passes(const struct sink *s, const struct sink_table *t)
+{
+    if (s->p->o.source->position_csn(reach(s)) >= t->flow->rec.s)
+        return true;
+    return s->tx_open && s->tx_csn >= t->flow->rec.s;
+}
+
+static bool any_pending_passes(const struct sink *s)
+{
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        if (s->tables[i].pending && passes(s, &s->tables[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool open_batch(struct sink *s, struct error *err)
+{
+    bool taken = false;
+    int i;
+
+    if (!s->p->o.warehouse->begin(s->session, err))
+        return false;
+    s->open = true;
+    if (!books_checkpoint_take(&s->books, s->start, &taken, err))
+        return false;
+    if (!taken) {
+        error_set(err, ERROR_CONFLICT,
+                  "the checkpoint of %s in the warehouse does not stand at %s where we left it",
+                  s->p->o.source_name, s->start);
+        return error_hint(err, "another penstock feeds these tables: stop one of the two");
+    }
+    for (i = 0; i < s->ntables; i++) {
+        struct sink_table *t = &s->tables[i];
+
+        if (!t->pending || !passes(s, t))
+            continue;
+        if (!golive_table(&s->books, t->flow, err))
+            return false;
+        t->live = true; /* pending until the commit */
+    }
+    return true;
+}
+
+static bool apply_table(struct sink *s, struct sink_table *t, struct error *err)
+{
+    struct loader_stats stats;
+
+    t->touched = false;
+    if (!loader_apply(t->loader, &stats, err))
+        return false;
+    s->batch_rows += stats.rows;
+    if (stats.nulled > 0)
+        metric_add(METRIC_SINK_NULLED, s->p->o.sink_name, stats.nulled);
+    return true;
+}
+
+/* Applies what is collected; the warehouse's transaction stays open. */
+static bool apply_piece(struct sink *s, struct error *err)
+{
+    int i;
+
+    if (!s->open && !open_batch(s, err))
+        return false;
+    for (i = 0; i < s->ntables; i++) {
+        if (s->tables[i].touched && !apply_table(s, &s->tables[i], err))
+            return false;
+    }
+    release_held(s);
+    return true;
+}
+
+static bool count_rows(struct sink *s, struct error *err)
+{
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        struct sink_table *t = &s->tables[i];
+
+        if ((t->delta != 0 || t->truncated) &&
+            !books_table_add_rows(&s->books, t->flow->rec.table->oid, t->delta, t->truncated, err))
+            return false;
+    }
+    return true;
+}
+
+/* After the commit: what is true now. */
+static void show(struct sink *s)
+{
+    struct pipeline *p = s->p;
+    bool all = true;
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        struct sink_table *t = &s->tables[i];
+
+        t->flow->rec.rows = (t->truncated ? 0 : t->flow->rec.rows) + t->delta;
+        t->delta = 0;
+        t->truncated = false;
+        if (t->pending && t->live) {
+            t->pending = false;
+            t->flow->rec.state = TABLE_LIVE;
+            t->flow->rec.reason = NULL;
+            t->flow->rec.has_target = true;
+        }
+        all = all && !t->pending;
+        if (t->live)
+            flow_show(p, t->flow, -1);
+    }
+    if (all)
+        atomic_store(&p->live, true);
+}
+
+static bool commit_batch(struct sink *s, struct error *err)
+{
+    struct pipeline *p = s->p;
+    const char *to = reach(s);
+    int64_t began = s->last_apply_ms;
+
+    if (!count_rows(s, err) ||
+        !books_checkpoint_advance(&s->books, to, s->complete ? s->end_csn : 0,
+                                  s->complete ? s->end_us : 0, err) ||
+        !p->o.warehouse->commit(s->session, err))
+        return false;
+    s->open = false;
+    if (to != s->start)
+        memmove(s->start, to, POSITION_SIZE);
+    snprintf(p->checkpoint.position, sizeof(p->checkpoint.position), "%s", s->start);
+    p->o.source->acknowledge(p->src, s->start);
+    metric_add(METRIC_SINK_BATCHES, p->o.sink_name, 1);
+    metric_add(METRIC_SINK_ROWS, p->o.sink_name, s->batch_rows);
+    metric_add(METRIC_SINK_APPLY_US, p->o.sink_name, (clock_mono_ms() - began) * 1000);
+    metric_set(METRIC_QUEUE_BYTES, p->o.sink_name, (int64_t)queue_bytes(s->queue));
+    metric_set(METRIC_SOURCE_LAG_BYTES, p->o.source_name,
+               p->o.source->lag_bytes(p->src, s->start));
+    if (s->complete)
+        metric_set(METRIC_SINK_COMMIT_TIME, p->o.sink_name, s->end_us);
+    log_debug("batch committed position=%s rows=%lld ms=%lld", s->start, (long long)s->batch_rows,
+              (long long)(clock_mono_ms() - began));
+    s->complete = false;
+    s->idle_seen = s->idle_urgent = false;
+    s->batch_rows = 0;
+    s->first_ms = 0;
+    show(s);
+    return true;
+}
+
+static bool apply_batch(struct sink *s, struct error *err)
+{
+    s->last_apply_ms = clock_mono_ms();
+    return apply_piece(s, err) && commit_batch(s, err);
+}
+
+static void count_op(struct sink_table *t, char op)
+{
+    if (op == 'c' || op == 'r') {
+        t->delta++;
+    } else if (op == 'd') {
+        t->delta--;
+    } else if (op == 't') {
+        t->delta = 0;
+        t->truncated = true;
+    }
+}
+
+static bool take_row(struct sink *s, const struct event *e, struct error *err)
+{
+    struct sink_table *t;
+    uint32_t id;
+
+    if (!wire_schema_id(e->value, e->value_len, &id))
+        return error_set(err, ERROR_FATAL, "an event without a schema id");
+    t = map_get_u32(s->by_schema, id);
+    if (t == NULL || s->tx_csn < t->flow->rec.s)
+        return true;
+    t->touched = true;
+    count_op(t, e->op);
+    if (!compact_add(loader_compact(t->loader), e, s->tx_csn, s->tx_us, err)) {
+        if (err->kind == ERROR_DATA)
+            err->table = t->flow->rec.table->oid;
+        return false;
+    }
+    return true;
+}
+
+static bool take_want(struct sink *s, const struct event *e, struct error *err)
+{
+    struct flow *f = flow_find(s->p, e->oid);
+    char reason[512];
+
+    log_info("table wants a load table=%s.%s why=%s", e->schema, e->name, e->why);
+    if (s->open)
+        s->p->o.warehouse->rollback(s->session);
+    s->open = false;
+    snprintf(reason, sizeof(reason), "%s", e->why);
+    if (f != NULL && !flow_stop_table(s->p, &s->books, e->oid, TABLE_LOADING, reason, err))
+        return false;
+    if (f == NULL)
+        map_put_u32(s->p->ignored, e->oid, s->p); /* taken out again if it can be loaded */
+    s->outcome = OUTCOME_AGAIN;
+    return false;
+}
+
+static size_t in_memory(const struct sink *s, const struct segment *seg)
+{
+    size_t n = s->held_bytes + seg->at;
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        if (s->tables[i].touched)
+            n += compact_bytes(loader_compact(s->tables[i].loader));
+    }
+    return n;
+}
+
+static bool take_commit(struct sink *s, const struct event *e, const struct segment *seg,
+                        struct error *err)
+{
+    s->tx_open = false;
+    s->complete = true;
+    s->end_csn = e->csn;
+    s->end_us = e->commit_us;
+    snprintf(s->end, sizeof(s->end), "%s", e->position);
+    if (s->open || (int64_t)in_memory(s, seg) >= s->batch_bytes)
+        return apply_batch(s, err);
+    return true;
+}
+
+static bool take_event(struct sink *s, const struct event *e, const struct segment *seg,
+                       struct error *err)
+{
+    switch (e->kind) {
+    case EVENT_MARK:
+        return true;
+    case EVENT_BEGIN:
+        s->tx_open = true;
+        s->tx_csn = e->csn;
+        s->tx_us = e->commit_us;
+        if (s->first_ms == 0)
+            s->first_ms = clock_mono_ms();
+        return true;
+    case EVENT_ROW:
+        return take_row(s, e, err);
+    case EVENT_COMMIT:
+        return take_commit(s, e, seg, err);
+    case EVENT_IDLE:
+        s->idle_seen = true;
+        s->idle_urgent |= e->urgent;
+        snprintf(s->idle, sizeof(s->idle), "%s", e->position);
+        return true;
+    case EVENT_WANT:
+        return take_want(s, e, err);
+    }
+    return error_set(err, ERROR_FATAL, "unknown kind %d of event", (int)e->kind);
+}
+
+static bool anything_collected(const struct sink *s)
+{
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        if (s->tables[i].touched)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What is collected points into the segment: it is held until the piece has been applied, unless
+ * nothing of it is left at its end.
+ */
+static bool take_segment(struct sink *s, struct segment *seg, struct error *err)
+{
+    struct event e;
+    unsigned rows = 0;
+    bool ok = true;
+
+    while (ok && segment_next(seg, &e)) {
+        ok = take_event(s, &e, seg, err);
+        if (ok && e.kind == EVENT_ROW && (++rows & 15) == 0 && !(e.flags & EVENT_MOVED) &&
+            (int64_t)in_memory(s, seg) >= s->batch_bytes)
+            ok = apply_piece(s, err);
+    }
+    if (ok && !anything_collected(s)) {
+        segment_free(seg);
+        return true;
+    }
+    hold(s, seg);
+    s->held_bytes += seg->bytes.len;
+    return ok;
+}
+
+static bool should_apply(const struct sink *s, int64_t now)
+{
+    if (s->tx_open || s->open)
+        return false;
+    if (any_pending_passes(s))
+        return true;
+    if (s->complete) {
+        if (now - s->last_apply_ms < s->flush_ms)
+            return false;
+        return queue_bytes(s->queue) == 0 || now - s->first_ms >= BATCH_MAX_MS;
+    }
+    if (s->idle_seen && s->p->o.source->position_compare(s->idle, s->start) > 0)
+        return s->idle_urgent || now - s->last_apply_ms >= IDLE_CHECKPOINT_MS;
+    return false;
+}
+
+static int wait_ms(const struct sink *s)
+{
+    int64_t left;
+
+    if (s->tx_open || !s->complete)
+        return WAIT_MS;
+    left = s->flush_ms - (clock_mono_ms() - s->last_apply_ms);
+    return left < 0 ? 0 : left > WAIT_MS ? WAIT_MS : (int)left;
+}
+
+static bool sink_loop(struct sink *s, struct error *err)
+{
+    void *item = NULL;
+
+    s->last_apply_ms = clock_mono_ms() - s->flush_ms;
+    for (;;) {
+        enum queue_result r;
+
+        if (should_apply(s, clock_mono_ms()) && !apply_batch(s, err))
+            return false;
+        r = queue_pop(s->queue, &item, wait_ms(s));
+        if (r == QUEUE_CLOSED)
+            break;
+        if (r == QUEUE_OK && !take_segment(s, item, err))
+            return false;
+        if (r == QUEUE_TIMEOUT && s->p->o.warehouse->maintain != NULL && !s->open &&
+            !s->p->o.warehouse->maintain(s->session, true, err))
+            return false;
+    }
+    /* What is complete is applied; a piece of an unfinished transaction rolls back. */
+    if (s->complete && !s->tx_open && !s->open)
+        return apply_batch(s, err);
+    return true;
+}
+
+static void *sink_main(void *arg)
+{
+    struct sink *s = arg;
+
+    log_set_connector(s->p->o.sink_name);
+    s->outcome = OUTCOME_STOPPED;
+    if (!sink_loop(s, &s->err) && s->outcome != OUTCOME_AGAIN)
+        s->outcome = OUTCOME_FAILED;
+    if (s->open)
+        s->p->o.warehouse->rollback(s->session);
+    queue_close(s->queue);
+    atomic_store(&s->ended, true);
+    return NULL;
+}
+
+bool sink_start(struct sink *s, struct error *err)
+{
+    if (!pipeline_connect(s->p, "sink", &s->session, err))
+        return false;
+    s->books = s->p->books;
+    s->books.session = s->session;
+    make_tables(s);
+    if (pthread_create(&s->thread, NULL, sink_main, s) != 0) {
+        pipeline_disconnect(s->p, s->session);
+        s->session = NULL;
+        return error_set(err, ERROR_RETRY, "the sink's thread could not be started");
+    }
+    return true;
+}
+
+bool sink_ended(struct sink *s)
+{
+    return atomic_load(&s->ended);
+}
+
+enum outcome sink_join(struct sink *s, struct error *err)
+{
+    pthread_join(s->thread, NULL);
+    *err = s->err;
+    return s->outcome;
+}
+
+void sink_free(struct sink *s)
+{
+    int i;
+
+    if (s == NULL)
+        return;
+    for (i = 0; i < s->ntables; i++)
+        loader_free(s->tables[i].loader);
+    mem_free(s->tables);
+    map_free(s->by_schema);
+    release_held(s);
+    mem_free(s->held);
+    pipeline_disconnect(s->p, s->session);
+    mem_free(s);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stream: the connector's thread reads the log and fills the queue, the sink's thread empties
+ * it. Ends when asked to, when either side fails, or when a table wants a load.
+ */
+#include "metrics/metrics.h"
+#include "pipeline/internal.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#define POLL_MS 200
+
+static bool is_streamed(const struct flow *f)
+{
+    return f->decoder != NULL &&
+           (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
+}
+
+/* Every table that is known, and those that asked for a load and cannot have one. */
+static struct stream_table *stream_tables(struct pipeline *p, int *n)
+{
+    struct stream_table *t = arena_calloc(p->arena, (size_t)p->nflows + 1, sizeof(*t));
+    int i;
+
+    for (i = 0; i < p->nflows; i++) {
+        t[i].table = p->flows[i].table;
+        t[i].s = p->flows[i].rec.s;
+        t[i].skip = !is_streamed(&p->flows[i]);
+    }
+    *n = p->nflows;
+    return t;
+}
+
+static bool read_log(struct pipeline *p, struct feed *feed, struct sink *sink, struct error *err)
+{
+    struct change_sink out = feed_change_sink(feed);
+
+    while (!atomic_load(&p->stop) && !sink_ended(sink)) {
+        bool drained = false;
+
+        if (!p->o.source->stream_poll(p->src, POLL_MS, &out, &drained, err))
+            return false;
+        if (drained && !feed_flush(feed, err))
+            return false;
+    }
+    return true;
+}
+
+static void show_running(struct pipeline *p)
+{
+    board_set_state(p->o.board, p->o.source_name, CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
+    board_set_state(p->o.board, p->o.sink_name, CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
+}
+
+enum outcome stream_run(struct pipeline *p, struct error *err)
+{
+    struct queue *q = queue_new((size_t)config_int(p->o.service_config, "queue.bytes"));
+    struct sink *sink = sink_new(p, q);
+    struct feed *feed = NULL;
+    struct error read_err = {0}, sink_err = {0};
+    enum outcome outcome = OUTCOME_FAILED;
+    struct stream_table *tables;
+    bool read_ok;
+    int n;
+
+    tables = stream_tables(p, &n);
+    p->failed_side = SIDE_SOURCE;
+    if (!p->o.source->stream_start(p->src, p->checkpoint.position, tables, n, err))
+        goto out;
+    p->o.source->acknowledge(p->src, p->checkpoint.position);
+    p->failed_side = SIDE_SINK;
+    if (!sink_start(sink, err)) {
+        p->o.source->stream_stop(p->src);
+        goto out;
+    }
+    show_running(p);
+    log_info("streaming from=%s tables=%d", p->checkpoint.position, n);
+    feed = feed_new(p, q, sink);
+    read_ok = read_log(p, feed, sink, &read_err);
+    queue_close(q);
+    outcome = sink_join(sink, &sink_err);
+    if (outcome == OUTCOME_FAILED) {
+        *err = sink_err;
+    } else if (outcome == OUTCOME_STOPPED && !read_ok && !atomic_load(&p->stop)) {
+        p->failed_side = SIDE_SOURCE;
+        *err = read_err;
+        outcome = OUTCOME_FAILED;
+    }
+    if (read_ok && !p->o.source->stream_tick(p->src, &read_err))
+        log_debug("the last acknowledgement was not sent: %s", read_err.message);
+    p->o.source->stream_stop(p->src);
+out:
+    feed_free(feed);
+    sink_free(sink);
+    queue_free(q, segment_free);
+    return outcome;
+}
