@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The DuckDB warehouse's own parts, for its files and their tests only. */
+#ifndef PENSTOCK_WDK_H
+#define PENSTOCK_WDK_H
+
+#include "load/warehouse.h"
+
+#include <duckdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct warehouse {
+    duckdb_database db;
+    char *path;     /* absolute, links resolved: also the key in the list of open files */
+    char *wal_path; /* path + ".wal" */
+    char *temp_directory;
+    int64_t memory_limit;
+    bool listed; /* in the list of files this process has open */
+    /* wdk_maintain.c */
+    pthread_mutex_t upkeep;
+    int64_t wal_since_ms;     /* when a log was first seen since the last checkpoint; 0: none */
+    int64_t postponed_ms;     /* when a checkpoint last had to give way to a transaction */
+    atomic_int_fast64_t dead; /* rows deleted or replaced since dead rows were last counted */
+};
+
+struct session {
+    struct warehouse *w;
+    duckdb_connection con;
+    atomic_bool cancelled; /* until the next rollback */
+    bool in_transaction;
+    bool failed; /* a statement failed in the open transaction: it can only be rolled back */
+};
+
+/* wdk_open.c */
+bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err);
+void wdk_close(struct warehouse *w);
+
+/* wdk_session.c */
+bool wdk_connect(struct warehouse *w, const char *name, struct session **out, struct error *err);
+void wdk_disconnect(struct session *s);
+void wdk_cancel(struct session *s);
+bool wdk_exec(struct session *s, const char *sql, int64_t *affected, struct error *err);
+bool wdk_query(struct session *s, struct arena *a, const char *sql, struct rowset *out,
+               struct error *err);
+bool wdk_begin(struct session *s, struct error *err);
+bool wdk_commit(struct session *s, struct error *err);
+void wdk_rollback(struct session *s);
+/* False with ERROR_RETRY if the session was cancelled or its transaction has failed. */
+bool wdk_usable(struct session *s, struct error *err);
+
+/* wdk_error.c: kind and message (values masked) from DuckDB's own; returns false. */
+bool wdk_error(struct error *err, duckdb_error_type type, const char *message);
+/* The first line of message without values; out holds size bytes. */
+void wdk_mask(duckdb_error_type type, const char *message, char *out, size_t size);
+
+/* wdk_text.c: the cells of a result in arena a; ERROR_FATAL for a type that needs a cast. */
+bool wdk_rows(struct arena *a, duckdb_result *r, struct rowset *out, struct error *err);
+
+/* wdk_append.c */
+bool wdk_append_open(struct session *s, const char *schema, const char *table, bool temporary,
+                     const struct load_column *cols, int ncols, enum overflow_mode mode,
+                     struct appender **out, struct error *err);
+bool wdk_append_row(struct appender *ap, const struct value *values, struct error *err);
+bool wdk_append_close(struct appender *ap, int64_t *nulled, struct error *err);
+void wdk_append_abort(struct appender *ap);
+
+/* wdk_write.c: one value into a vector. */
+struct wdk_slot {
+    duckdb_type type;     /* of the table's column */
+    duckdb_type internal; /* DECIMAL: what holds it */
+    int width, scale;     /* DECIMAL */
+    void *data;           /* of the current chunk */
+    duckdb_vector vector;
+    uint64_t *validity; /* NULL until the chunk's first NULL */
+};
+/* Writes v at row; NULL if it was written, else the kind of value that the type cannot hold. */
+typedef const char *(*wdk_writer)(struct wdk_slot *slot, idx_t row, const struct value *v);
+/* NULL: values of this kind do not go into a column of that type. */
+wdk_writer wdk_writer_for(enum type_kind kind, duckdb_type type);
+
+/* wdk_decimal.c: exact; *out is the number times 10^scale. NULL, or why it does not fit. */
+const char *wdk_decimal(const char *p, size_t len, int precision, int scale, __int128 *out);
+/* False if p is not 32 hex digits with optional hyphens. */
+bool wdk_uuid(const char *p, size_t len, duckdb_hugeint *out);
+
+/* wdk_maintain.c */
+bool wdk_maintain(struct session *s, bool idle, struct error *err);
+bool wdk_checkpoint(struct session *s, struct error *err);
+
+/* wdk_dialect.c */
+extern const struct dialect wdk_dialect;
+
+#endif

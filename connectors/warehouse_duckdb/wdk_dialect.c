@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DuckDB's types and SQL as planning needs them; pure. */
+#include "warehouse_duckdb/wdk.h"
+
+#define MAX_DECIMAL 38 /* digits of DECIMAL */
+
+static const char *const types[TYPE_COUNT] = {
+    [TYPE_BOOL] = "BOOLEAN",
+    [TYPE_INT16] = "SMALLINT",
+    [TYPE_INT32] = "INTEGER",
+    [TYPE_INT64] = "BIGINT",
+    [TYPE_FLOAT32] = "FLOAT",
+    [TYPE_FLOAT64] = "DOUBLE",
+    [TYPE_DECIMAL] = "VARCHAR", /* past MAX_DECIMAL */
+    [TYPE_NUMERIC] = "VARCHAR",
+    [TYPE_TEXT] = "VARCHAR",
+    [TYPE_BYTES] = "BLOB",
+    [TYPE_DATE] = "DATE",
+    [TYPE_TIME] = "TIME",
+    [TYPE_TIMESTAMP] = "TIMESTAMP",
+    [TYPE_TIMESTAMPTZ] = "TIMESTAMP WITH TIME ZONE",
+    [TYPE_INTERVAL] = "INTERVAL",
+    [TYPE_UUID] = "UUID",
+    [TYPE_JSON] = "JSON",
+    [TYPE_ENUM] = "VARCHAR",
+    [TYPE_BITS] = "VARCHAR",
+};
+
+static void column(struct arena *a, const struct column *c, struct load_column *out,
+                   const char **note)
+{
+    *note = NULL;
+    out->kind = c->kind;
+    out->precision = c->precision;
+    out->scale = c->scale;
+    out->as_text = false;
+    out->type = types[c->kind];
+    if (c->kind == TYPE_DECIMAL && c->precision <= MAX_DECIMAL)
+        out->type = arena_printf(a, "DECIMAL(%d,%d)", c->precision, c->scale);
+    else if (c->kind == TYPE_DECIMAL)
+        *note = "becomes VARCHAR: DECIMAL holds at most 38 digits";
+    else if (c->kind == TYPE_NUMERIC)
+        *note = "becomes VARCHAR: numeric without a precision has no exact DECIMAL";
+    else if (c->kind == TYPE_BITS)
+        *note = "becomes VARCHAR of 0 and 1";
+}
+
+/*
+ * Prefixes keep NULL apart from every text. DuckDB holds -0 = 0 and 1 month = 30 days for equal,
+ * their texts are not. Timestamps with time zone go by their microseconds: the text of those past
+ * the year 287396 is off by a millisecond. Infinite ones have no microseconds.
+ */
+static void same_text(struct buf *out, const struct column *c, const char *expr)
+{
+    if (c->kind == TYPE_TIMESTAMPTZ)
+        buf_printf(out, "coalesce('v' || CAST(epoch_us(%s) AS VARCHAR), ", expr);
+    else
+        buf_puts(out, "coalesce(");
+    buf_printf(out, "'v' || CAST(%s AS VARCHAR), 'n')", expr);
+}
+
+const struct dialect wdk_dialect = {
+    .name = "duckdb",
+    .max_columns = 10000,
+    .max_identifier = 10000,
+    .case_folds = true,
+    .primary_key = false,
+    .merge = false,
+    .temp_prefix = "temp.main.",
+    .lock_share = NULL,
+    .row_id = "rowid",
+    .bigint = "BIGINT",
+    .timestamptz = "TIMESTAMP WITH TIME ZONE",
+    .text = "VARCHAR",
+    .smallint = "SMALLINT",
+    .column = column,
+    .same_text = same_text,
+};

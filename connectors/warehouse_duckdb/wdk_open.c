@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and closing the file. DuckDB takes a POSIX record lock on it, which has two traps: it
+ * does not keep a second DuckDB of this process away (two writers would ruin the file), and it is
+ * lost when this process closes any other descriptor of the file. So a list of open paths is kept
+ * here, and nothing else of this process opens a listed file; the header is read before.
+ *
+ * A file that cannot be used is left as it was found.
+ */
+#include "util/log.h"
+#include "util/mem.h"
+#include "warehouse_duckdb/wdk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define URL_PREFIX "duckdb:"
+#define HEADER_MAGIC_AT 8 /* after the block's checksum */
+
+/* --- files this process has open --- */
+
+struct open_file {
+    struct open_file *next;
+    char *path;
+};
+
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct open_file *open_files;
+
+static bool list_path(const char *path, struct error *err)
+{
+    struct open_file *f;
+
+    pthread_mutex_lock(&open_lock);
+    for (f = open_files; f != NULL && strcmp(f->path, path) != 0; f = f->next)
+        ;
+    if (f == NULL) {
+        f = mem_alloc(sizeof(*f));
+        f->path = mem_strdup(path);
+        f->next = open_files;
+        open_files = f;
+        pthread_mutex_unlock(&open_lock);
+        return true;
+    }
+    pthread_mutex_unlock(&open_lock);
+    error_set(err, ERROR_CONFLICT, "%s is already open in this process", path);
+    return error_hint(err, "give every duckdb connector a file of its own (connection.url)");
+}
+
+static void unlist_path(const char *path)
+{
+    struct open_file **at, *f;
+
+    pthread_mutex_lock(&open_lock);
+    for (at = &open_files; *at != NULL && strcmp((*at)->path, path) != 0; at = &(*at)->next)
+        ;
+    f = *at;
+    if (f != NULL) {
+        *at = f->next;
+        mem_free(f->path);
+        mem_free(f);
+    }
+    pthread_mutex_unlock(&open_lock);
+}
+
+/* --- the path --- */
+
+static bool path_error(struct error *err, const char *path, const char *hint)
+{
+    error_set(err, ERROR_CONFIG, "%s: %s", path, strerror(errno));
+    return error_hint(err, "%s", hint);
+}
+
+/* Absolute and without links; the file itself need not exist, its directory must. */
+static bool resolve(const char *given, char **out, struct error *err)
+{
+    char *path = realpath(given, NULL), *copy, *dir;
+
+    if (path != NULL) {
+        *out = path;
+        return true;
+    }
+    if (errno != ENOENT)
+        return path_error(err, given, "correct connection.url, or give this user the right");
+    copy = mem_strdup(given);
+    dir = realpath(dirname(copy), NULL);
+    mem_free(copy);
+    if (dir == NULL)
+        return path_error(err, given, "make the directory first, or correct connection.url");
+    copy = mem_strdup(given);
+    *out = mem_printf("%s/%s", strcmp(dir, "/") == 0 ? "" : dir, basename(copy));
+    mem_free(copy);
+    free(dir);
+    return true;
+}
+
+static bool given_path(const struct config *cfg, const char **out, struct error *err)
+{
+    const char *url = config_string(cfg, "connection.url");
+
+    if (url == NULL || strncmp(url, URL_PREFIX, strlen(URL_PREFIX)) != 0 ||
+        url[strlen(URL_PREFIX)] == '\0' || url[strlen(URL_PREFIX)] == ':') {
+        error_set(err, ERROR_CONFIG, "connection.url is not duckdb:PATH");
+        return error_hint(err, "name a file, as in duckdb:warehouse.duckdb");
+    }
+    *out = url + strlen(URL_PREFIX);
+    return true;
+}
+
+/* What the file is, before DuckDB sees it: it would look for an extension for foreign ones. */
+static bool check_header(const char *path, struct error *err)
+{
+    char head[HEADER_MAGIC_AT + 4];
+    struct stat st;
+    ssize_t n;
+    int fd;
+
+    if (stat(path, &st) != 0)
+        return errno == ENOENT || path_error(err, path, "correct connection.url");
+    if (!S_ISREG(st.st_mode)) {
+        error_set(err, ERROR_CONFIG, "%s is not a file", path);
+        return error_hint(err, "name a file in connection.url");
+    }
+    if (access(path, R_OK | W_OK) != 0)
+        return path_error(err, path, "give the user of this service the right to write the file");
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return path_error(err, path, "give the user of this service the right to read the file");
+    n = read(fd, head, sizeof(head));
+    close(fd);
+    if (n == (ssize_t)sizeof(head) && memcmp(head + HEADER_MAGIC_AT, "DUCK", 4) == 0)
+        return true;
+    error_set(err, ERROR_CONFIG, "%s is not a DuckDB file%s", path,
+              st.st_size == 0 ? ": it is empty" : "");
+    return error_hint(err, "name another file in connection.url, or remove this one");
+}
+
+/* A log without its file belongs to a file that was taken away. */
+static bool check_log(const struct warehouse *w, struct error *err)
+{
+    if (access(w->path, F_OK) == 0 || access(w->wal_path, F_OK) != 0)
+        return true;
+    error_set(err, ERROR_CONFIG, "%s exists without %s", w->wal_path, w->path);
+    return error_hint(err, "put the file back beside its log, or remove the log too");
+}
+
+/* --- temporary files --- */
+
+/* One directory per warehouse file: two of them in one would overwrite each other's files. */
+static char *temp_directory(const char *path, const char *given)
+{
+    const char *base = strrchr(path, '/') + 1;
+    uint64_t h = UINT64_C(14695981039346656037);
+    const char *p;
+
+    if (given == NULL)
+        return mem_printf("%s.tmp", path);
+    for (p = path; *p != '\0'; p++)
+        h = (h ^ (uint8_t)*p) * UINT64_C(1099511628211);
+    return mem_printf("%s/%s-%08x.tmp", given, base, (unsigned)(h >> 32));
+}
+
+/* A killed process leaves its temporary files; those older than this open are nobody's. */
+static void clean_temp(const char *path, time_t before)
+{
+    DIR *d = opendir(path);
+    struct dirent *e;
+    struct stat st;
+
+    if (d == NULL)
+        return;
+    while ((e = readdir(d)) != NULL) {
+        if (strncmp(e->d_name, "duckdb_temp_", 12) == 0 &&
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_mtime < before)
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    closedir(d);
+}
+
+/* --- DuckDB --- */
+
+/* "Conflicting lock is held in EXE (PID n) by user x. See also ..." */
+static bool lock_error(const struct warehouse *w, const char *message, struct error *err)
+{
+    const char *pid = strstr(message, "(PID "), *exe = strstr(message, "held in ");
+    int len = 0;
+
+    if (pid == NULL || exe == NULL || exe > pid)
+        error_set(err, ERROR_CONFLICT, "%s is in use by another process", w->path);
+    else {
+        exe += strlen("held in ");
+        len = (int)(pid - exe) - 1;
+        error_set(err, ERROR_CONFLICT, "%s is in use by process %d (%.*s)", w->path, atoi(pid + 5),
+                  len > 0 ? len : 0, exe);
+    }
+    return error_hint(err, "end that process: DuckDB lets only one process use the file while it "
+                           "is written. Query through the service instead: penstock query SQL");
+}
+
+static bool open_error(const struct warehouse *w, const char *message, struct error *err)
+{
+    char line[700];
+
+    wdk_mask(DUCKDB_ERROR_IO, message, line, sizeof(line));
+    if (strstr(message, "Could not set lock") != NULL)
+        return lock_error(w, message, err);
+    if (strstr(message, "newer version of DuckDB") != NULL ||
+        strstr(message, "with version number") != NULL) {
+        error_set(err, ERROR_CONFIG, "%s was written by another version of DuckDB: %s", w->path,
+                  line);
+        return error_hint(err,
+                          "this service has DuckDB %s: copy the tables into a new file with "
+                          "the DuckDB that wrote it, or name another file",
+                          duckdb_library_version());
+    }
+    if (strstr(message, "No space left") != NULL) {
+        error_set(err, ERROR_RETRY, "%s: %s", w->path, line);
+        return error_hint(err, "make room on the disk of the warehouse file");
+    }
+    if (strstr(message, "Out of Memory") != NULL) {
+        error_set(err, ERROR_CONFIG, "%s: %s", w->path, line);
+        return error_hint(err, "raise duckdb.memory.limit");
+    }
+    if (strstr(message, "Permission denied") != NULL || strstr(message, "Read-only") != NULL) {
+        error_set(err, ERROR_CONFIG, "%s: %s", w->path, line);
+        return error_hint(err, "give the user of this service the right to write the file, its "
+                               "directory and its .wal");
+    }
+    if (strstr(message, "WAL") != NULL || strstr(message, "replay") != NULL) {
+        error_set(err, ERROR_FATAL, "the log %s cannot be replayed: %s", w->wal_path, line);
+        return error_hint(err, "copy both files away, then remove the .wal: the file is then as of "
+                               "its last checkpoint and goes on from there if the source still "
+                               "has the log, else the tables are loaded again");
+    }
+    error_set(err, ERROR_FATAL, "%s cannot be opened: %s", w->path, line);
+    return error_hint(err, "copy the file away and restore it from a backup, or name a new file: "
+                           "all tables are then loaded again");
+}
+
+static bool set_options(duckdb_config c, const struct warehouse *w, const struct config *cfg,
+                        struct error *err)
+{
+    char memory[40], threads[24];
+    const char *const options[][2] = {
+        {"memory_limit", memory},
+        {"threads", threads},
+        {"temp_directory", w->temp_directory},
+        /* A backstop: wdk_maintain makes checkpoints earlier, outside of commits. */
+        {"checkpoint_threshold", "512MB"},
+        {"autoinstall_known_extensions", "false"},
+        {"autoload_known_extensions", "false"},
+        {"allow_community_extensions", "false"},
+        {"allow_persistent_secrets", "false"},
+        {"custom_user_agent", "penstock"},
+    };
+    size_t i;
+
+    snprintf(memory, sizeof(memory), "%lldB", (long long)w->memory_limit);
+    snprintf(threads, sizeof(threads), "%lld", (long long)config_int(cfg, "duckdb.threads"));
+    for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (duckdb_set_config(c, options[i][0], options[i][1]) != DuckDBSuccess)
+            return error_set(err, ERROR_CONFIG, "DuckDB refuses %s = %s", options[i][0],
+                             options[i][1]);
+    }
+    return true;
+}
+
+static bool open_database(struct warehouse *w, const struct config *cfg, struct error *err)
+{
+    duckdb_config c = NULL;
+    char *message = NULL;
+    bool ok;
+
+    if (duckdb_create_config(&c) != DuckDBSuccess)
+        return error_set(err, ERROR_FATAL, "DuckDB: no configuration");
+    ok = set_options(c, w, cfg, err);
+    if (ok && duckdb_open_ext(w->path, &w->db, c, &message) != DuckDBSuccess) {
+        w->db = NULL;
+        ok = open_error(w, message == NULL ? "unknown error" : message, err);
+        duckdb_free(message);
+    }
+    duckdb_destroy_config(&c);
+    return ok;
+}
+
+/* Settings that exist only once the database is open; global, so every session has them. */
+static bool pin_settings(struct warehouse *w, struct error *err)
+{
+    static const char *const statements[] = {
+        "SET GLOBAL TimeZone = 'UTC'", "SET GLOBAL Calendar = 'gregorian'",
+        "SET GLOBAL max_vacuum_tasks = 0", /* wdk_maintain.c */
+    };
+    struct session *s = NULL;
+    bool ok = wdk_connect(w, "open", &s, err);
+    size_t i;
+
+    for (i = 0; ok && i < sizeof(statements) / sizeof(statements[0]); i++)
+        ok = wdk_exec(s, statements[i], NULL, err);
+    wdk_disconnect(s);
+    return ok;
+}
+
+bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err)
+{
+    struct warehouse *w = mem_calloc(1, sizeof(*w));
+    time_t began = time(NULL);
+    const char *given = NULL;
+
+    pthread_mutex_init(&w->upkeep, NULL);
+    w->memory_limit = config_int(cfg, "duckdb.memory.limit");
+    if (!given_path(cfg, &given, err) || !resolve(given, &w->path, err))
+        goto fail;
+    w->wal_path = mem_printf("%s.wal", w->path);
+    w->temp_directory = temp_directory(w->path, config_string(cfg, "duckdb.temp.directory"));
+    w->listed = list_path(w->path, err);
+    if (!w->listed || !check_header(w->path, err) || !check_log(w, err) ||
+        !open_database(w, cfg, err))
+        goto fail;
+    clean_temp(w->temp_directory, began);
+    if (!pin_settings(w, err))
+        goto fail;
+    *out = w;
+    return true;
+fail:
+    wdk_close(w);
+    return false;
+}
+
+void wdk_close(struct warehouse *w)
+{
+    struct session *s = NULL;
+    struct error err = {0};
+
+    if (w == NULL)
+        return;
+    if (w->db != NULL) {
+        /* So that a clean stop leaves one file, without a log. */
+        if (!wdk_connect(w, "close", &s, &err) || !wdk_checkpoint(s, &err))
+            log_failure(LOG_WARN, "checkpoint of the DuckDB file at the end", &err);
+        wdk_disconnect(s);
+        duckdb_close(&w->db);
+    }
+    if (w->listed)
+        unlist_path(w->path);
+    pthread_mutex_destroy(&w->upkeep);
+    free(w->path); /* realpath's, or mem.h's, which is the same heap */
+    mem_free(w->wal_path);
+    mem_free(w->temp_directory);
+    mem_free(w);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A session is one DuckDB connection. Two habits of DuckDB are kept from the caller: COMMIT of a
+ * transaction in which a statement failed answers success and commits nothing, so that the failure
+ * is remembered here; and an interrupt is forgotten when the next statement begins, so that a
+ * cancel is remembered until the next rollback.
+ */
+#include "util/mem.h"
+#include "warehouse_duckdb/wdk.h"
+
+#include <string.h>
+#include <strings.h>
+
+bool wdk_usable(struct session *s, struct error *err)
+{
+    if (atomic_load(&s->cancelled))
+        return error_set(err, ERROR_RETRY, "DuckDB: cancelled");
+    if (s->failed)
+        return error_set(err, ERROR_RETRY,
+                         "DuckDB: a statement of this transaction has failed before");
+    return true;
+}
+
+static bool run(struct session *s, const char *sql, duckdb_result *r, struct error *err)
+{
+    if (!wdk_usable(s, err))
+        return false;
+    if (duckdb_query(s->con, sql, r) == DuckDBSuccess)
+        return true;
+    s->failed = s->in_transaction;
+    wdk_error(err, duckdb_result_error_type(r), duckdb_result_error(r));
+    duckdb_destroy_result(r);
+    return false;
+}
+
+bool wdk_exec(struct session *s, const char *sql, int64_t *affected, struct error *err)
+{
+    duckdb_result r;
+    int64_t n;
+
+    if (!run(s, sql, &r, err))
+        return false;
+    n = (int64_t)duckdb_rows_changed(&r);
+    duckdb_destroy_result(&r);
+    if (n > 0 && (strncasecmp(sql, "DELETE", 6) == 0 || strncasecmp(sql, "UPDATE", 6) == 0))
+        atomic_fetch_add(&s->w->dead, n);
+    if (affected != NULL)
+        *affected = n;
+    return true;
+}
+
+bool wdk_query(struct session *s, struct arena *a, const char *sql, struct rowset *out,
+               struct error *err)
+{
+    duckdb_result r;
+    bool ok;
+
+    if (!run(s, sql, &r, err))
+        return false;
+    ok = wdk_rows(a, &r, out, err);
+    duckdb_destroy_result(&r);
+    return ok;
+}
+
+bool wdk_begin(struct session *s, struct error *err)
+{
+    if (!wdk_exec(s, "BEGIN TRANSACTION", NULL, err))
+        return false;
+    s->in_transaction = true;
+    return true;
+}
+
+bool wdk_commit(struct session *s, struct error *err)
+{
+    if (!s->in_transaction)
+        return error_set(err, ERROR_FATAL, "commit without a transaction");
+    if (!wdk_exec(s, "COMMIT", NULL, err)) {
+        wdk_rollback(s);
+        return false;
+    }
+    s->in_transaction = false;
+    return true;
+}
+
+void wdk_rollback(struct session *s)
+{
+    duckdb_result r;
+
+    /* Also when no transaction is known of: DuckDB then answers with an error, which is ignored. */
+    duckdb_query(s->con, "ROLLBACK", &r);
+    duckdb_destroy_result(&r);
+    s->in_transaction = s->failed = false;
+    atomic_store(&s->cancelled, false);
+}
+
+void wdk_cancel(struct session *s)
+{
+    atomic_store(&s->cancelled, true);
+    duckdb_interrupt(s->con);
+}
+
+bool wdk_connect(struct warehouse *w, const char *name, struct session **out, struct error *err)
+{
+    struct session *s = mem_calloc(1, sizeof(*s));
+
+    (void)name; /* DuckDB keeps no list of sessions */
+    s->w = w;
+    if (duckdb_connect(w->db, &s->con) != DuckDBSuccess) {
+        mem_free(s);
+        return error_set(err, ERROR_RETRY, "DuckDB: no connection to %s", w->path);
+    }
+    *out = s;
+    return true;
+}
+
+void wdk_disconnect(struct session *s)
+{
+    if (s == NULL)
+        return;
+    if (s->in_transaction)
+        wdk_rollback(s);
+    duckdb_disconnect(&s->con);
+    mem_free(s);
+}
