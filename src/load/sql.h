@@ -3,9 +3,10 @@
  * Plan -> SQL: pure functions of target and dialect, golden-tested.
  *
  * The stage of a target is a temporary table with the columns
- *   _op smallint      1 upsert, 0 delete
- *   _u  text          NULL, or one character per source column: '1' where unresolved
- *   _o1.._oK          keyed tables: the origin's key columns, NULL if the row's own key is it
+ *   _penstock_op   smallint  1 upsert, 0 delete
+ *   _penstock_mask text      NULL, or one character per source column: '1' where unresolved
+ *   _penstock_o1..K          keyed tables: the origin's key columns, NULL if the row's own key is
+ *                            it
  *   the source's columns, all nullable (as_text ones as text), then TARGET_CSN and
  *   TARGET_COMMITTED_AT
  */
@@ -24,9 +25,9 @@ void sql_stage_analyze(struct buf *out, const struct target *t, const char *stag
  * many rows as were staged unresolved. Before any delete. */
 void sql_resolve(struct buf *out, const struct target *t, const char *stage);
 void sql_truncate(struct buf *out, const struct target *t); /* DELETE FROM target */
-/* Deletes. Keyed: Postgres only the rows with _op 0, DuckDB (delete + insert) all staged keys
+/* Deletes. Keyed: Postgres only the rows of operation 0, DuckDB (delete + insert) all staged keys
  * when there are upserts too. Keyless: as many copies of each staged row as are staged; it must
- * touch as many rows as were staged with _op 0. */
+ * touch as many rows as were staged with operation 0. */
 void sql_delete(struct buf *out, const struct target *t, const char *stage);
 /* Upserts of a keyed table (MERGE, or INSERT after sql_delete), inserts of a keyless one. */
 void sql_upsert(struct buf *out, const struct target *t, const char *stage);
