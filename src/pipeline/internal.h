@@ -39,6 +39,13 @@ struct flow {
     uint32_t value_id, key_id;
 };
 
+/* A table that asked for a load. One that then is not among the selected tables is skipped. */
+struct want {
+    struct table table; /* oid and names only */
+    char why[256];
+    int times; /* running, for the same reason */
+};
+
 struct pipeline {
     struct pipeline_options o;
     pthread_t thread;
@@ -52,7 +59,7 @@ struct pipeline {
 
     struct source *src;
     struct warehouse *wh;
-    struct map *ignored; /* oids that asked for a load and cannot have one */
+    struct map *wants; /* oid -> struct want */
 
     pthread_mutex_t lock; /* of sessions */
     struct session *sessions[PIPELINE_MAX_SESSIONS];

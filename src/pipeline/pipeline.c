@@ -142,7 +142,7 @@ bool pipeline_start(struct pipeline **out, const struct pipeline_options *o, str
 
     p->o = *o;
     p->arena = arena_new("attempt");
-    p->ignored = map_new();
+    p->wants = map_new();
     pthread_mutex_init(&p->lock, NULL);
     p->books.ops = o->warehouse;
     p->books.connector = o->sink_name;
@@ -158,7 +158,7 @@ bool pipeline_start(struct pipeline **out, const struct pipeline_options *o, str
 fail:
     o->source->close(p->src);
     arena_free(p->arena);
-    map_free(p->ignored);
+    map_free(p->wants);
     mem_free(p);
     return false;
 }
@@ -178,6 +178,19 @@ bool pipeline_live(struct pipeline *p)
     return atomic_load(&p->live);
 }
 
+static void free_wants(struct map *wants)
+{
+    struct want *w;
+    size_t at = 0;
+
+    while ((w = map_next(wants, &at)) != NULL) {
+        mem_free((void *)w->table.schema);
+        mem_free((void *)w->table.name);
+        mem_free(w);
+    }
+    map_free(wants);
+}
+
 bool pipeline_free(struct pipeline *p, struct error *err)
 {
     bool ok;
@@ -188,7 +201,7 @@ bool pipeline_free(struct pipeline *p, struct error *err)
         *err = p->final_error;
     p->o.source->close(p->src);
     p->o.warehouse->close(p->wh);
-    map_free(p->ignored);
+    free_wants(p->wants);
     arena_free(p->arena);
     pthread_mutex_destroy(&p->lock);
     mem_free(p);

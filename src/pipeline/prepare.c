@@ -238,6 +238,41 @@ static bool take_table(struct pipeline *p, struct flow *f, struct source_table *
     return true;
 }
 
+/* Does the warehouse take the table's topic (topics, topics.regex)? */
+static bool takes_topic(const struct pipeline *p, const char *topic)
+{
+    const char *list = config_string(p->o.sink_config, "topics");
+    size_t n = strlen(topic);
+
+    if (list == NULL)
+        return config_selects(p->o.sink_config, "topics.regex", NULL, topic);
+    while (*list != '\0') {
+        size_t len = strcspn(list, ",");
+
+        while (*list == ' ' && len > 0) {
+            list++;
+            len--;
+        }
+        if (len == n && memcmp(list, topic, n) == 0)
+            return true;
+        list += len;
+        list += *list == ',';
+    }
+    return false;
+}
+
+/* Leaves out what the warehouse does not take; returns how many are left. */
+static int only_taken(const struct pipeline *p, struct source_table *tables, int n)
+{
+    int i, kept = 0;
+
+    for (i = 0; i < n; i++) {
+        if (takes_topic(p, tables[i].table->topic))
+            tables[kept++] = tables[i];
+    }
+    return kept;
+}
+
 /* Is the flow to be copied? */
 static bool wants_copy(const struct pipeline *p, const struct flow *f)
 {
@@ -264,6 +299,7 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
     if (!p->o.source->point_tables(point, p->arena, &tables, &n, err))
         return false;
     p->failed_side = SIDE_SINK;
+    n = only_taken(p, tables, n);
     for (i = 0; i < n; i++) {
         struct flow *f = flow_find(p, tables[i].table->oid);
 
@@ -273,7 +309,6 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
             f = add_flow(p);
             f->rec.table = tables[i].table; /* so that it is found */
         }
-        map_remove(p->ignored, &tables[i].table->oid, sizeof(uint32_t));
         if (!take_table(p, f, &tables[i], err))
             return false;
     }
@@ -390,6 +425,7 @@ static bool compare_with_source(struct pipeline *p, bool *copy, struct error *er
     if (!p->o.source->plan(p->src, p->arena, &now, &n, err))
         return false;
     p->failed_side = SIDE_SINK;
+    n = only_taken(p, now, n);
     for (i = 0; i < n; i++) {
         struct flow *f = flow_find(p, now[i].table->oid);
 

@@ -22,6 +22,7 @@
 #define BATCH_MAX_MS 1000
 #define IDLE_CHECKPOINT_MS 10000
 #define WAIT_MS 500
+#define WANT_LIMIT 4
 
 struct sink_table {
     struct flow *flow;
@@ -324,6 +325,24 @@ static bool take_row(struct sink *s, const struct event *e, struct error *err)
     return true;
 }
 
+/* False if the table asked for the same thing WANT_LIMIT times running. */
+static bool want_note(struct pipeline *p, const struct event *e)
+{
+    struct want *w = map_get_u32(p->wants, e->oid);
+
+    if (w == NULL) {
+        w = mem_calloc(1, sizeof(*w));
+        w->table.oid = e->oid;
+        w->table.schema = mem_strdup(e->schema);
+        w->table.name = mem_strdup(e->name);
+        map_put_u32(p->wants, e->oid, w);
+    }
+    if (strcmp(w->why, e->why) != 0)
+        w->times = 0;
+    snprintf(w->why, sizeof(w->why), "%s", e->why);
+    return ++w->times < WANT_LIMIT;
+}
+
 static bool take_want(struct sink *s, const struct event *e, struct error *err)
 {
     struct flow *f = flow_find(s->p, e->oid);
@@ -334,10 +353,15 @@ static bool take_want(struct sink *s, const struct event *e, struct error *err)
         s->p->o.warehouse->rollback(s->session);
     s->open = false;
     snprintf(reason, sizeof(reason), "%s", e->why);
-    if (f != NULL && !flow_stop_table(s->p, &s->books, e->oid, TABLE_LOADING, reason, err))
+    if (!want_note(s->p, e)) {
+        snprintf(reason, sizeof(reason), "loading it again does not help: %s", e->why);
+        if (f != NULL &&
+            !flow_stop_table(s->p, &s->books, e->oid, TABLE_NEEDS_SNAPSHOT, reason, err))
+            return false;
+    } else if (f != NULL &&
+               !flow_stop_table(s->p, &s->books, e->oid, TABLE_LOADING, reason, err)) {
         return false;
-    if (f == NULL)
-        map_put_u32(s->p->ignored, e->oid, s->p); /* taken out again if it can be loaded */
+    }
     s->outcome = OUTCOME_AGAIN;
     return false;
 }

@@ -16,10 +16,13 @@ static bool is_streamed(const struct flow *f)
            (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
 }
 
-/* Every table that is known, and those that asked for a load and cannot have one. */
+/* Every table that is known, and those that asked for a load and were not to be had. */
 static struct stream_table *stream_tables(struct pipeline *p, int *n)
 {
-    struct stream_table *t = arena_calloc(p->arena, (size_t)p->nflows + 1, sizeof(*t));
+    size_t most = (size_t)p->nflows + map_count(p->wants);
+    struct stream_table *t = arena_calloc(p->arena, most + 1, sizeof(*t));
+    struct want *w;
+    size_t at = 0;
     int i;
 
     for (i = 0; i < p->nflows; i++) {
@@ -27,7 +30,13 @@ static struct stream_table *stream_tables(struct pipeline *p, int *n)
         t[i].s = p->flows[i].rec.s;
         t[i].skip = !is_streamed(&p->flows[i]);
     }
-    *n = p->nflows;
+    while ((w = map_next(p->wants, &at)) != NULL) {
+        if (flow_find(p, w->table.oid) != NULL)
+            continue;
+        t[i].table = &w->table;
+        t[i++].skip = true;
+    }
+    *n = i;
     return t;
 }
 
@@ -50,6 +59,16 @@ static void show_running(struct pipeline *p)
 {
     board_set_state(p->o.board, p->o.source_name, CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
     board_set_state(p->o.board, p->o.sink_name, CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
+}
+
+/* For the end's message and the metric: what the mark keeps at the source. */
+static void note_retained(struct pipeline *p)
+{
+    struct error err;
+    struct mark m;
+
+    if (!atomic_load(&p->cancelled) && p->o.source->mark_read(p->src, &m, &err))
+        metric_set(METRIC_SOURCE_RETAINED_BYTES, p->o.source_name, m.retained_bytes);
 }
 
 enum outcome stream_run(struct pipeline *p, struct error *err)
@@ -89,6 +108,7 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     if (read_ok && !p->o.source->stream_tick(p->src, &read_err))
         log_debug("the last acknowledgement was not sent: %s", read_err.message);
     p->o.source->stream_stop(p->src);
+    note_retained(p);
 out:
     feed_free(feed);
     sink_free(sink);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/service.h"
+
+#include "api/http.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct service {
+    const struct config_file *cfg;
+    int lock_fd;
+    struct registry *registry;
+    struct board *board;
+    struct http_server *http;
+    int port;
+    struct pipeline **pipelines;
+    int npipelines;
+};
+
+static bool make_dir(const char *path, struct error *err)
+{
+    char part[4096];
+    size_t i, n = strlen(path);
+
+    if (n >= sizeof(part))
+        return error_set(err, ERROR_CONFIG, "data.dir is too long");
+    for (i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0700) != 0 && errno != EEXIST) {
+            error_set(err, ERROR_CONFIG, "data.dir %s cannot be made: %s", path, strerror(errno));
+            return error_hint(err, "give the user who runs penstock the right to write there, or "
+                                   "set data.dir");
+        }
+    }
+    return true;
+}
+
+static bool lock_data_dir(struct service *s, const char *dir, struct error *err)
+{
+    char *path = mem_printf("%s/penstock.lock", dir);
+    bool ok = false;
+
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0) {
+        error_set(err, ERROR_CONFIG, "data.dir %s cannot be written: %s", dir, strerror(errno));
+        error_hint(err, "give the user who runs penstock the right to write there, or set data.dir");
+    } else if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        error_set(err, ERROR_CONFIG, "data.dir %s is in use by another penstock", dir);
+        error_hint(err, "stop that one, or set data.dir to a directory of its own");
+    } else {
+        ok = true;
+    }
+    mem_free(path);
+    return ok;
+}
+
+static bool open_registry(struct service *s, const char *dir, struct error *err)
+{
+    const char *mode = config_string(s->cfg->service, "schema.compatibility");
+    char *path = mem_printf("%s/registry.sqlite", dir);
+    enum compat_mode m;
+    bool ok = registry_open(&s->registry, path, err);
+
+    mem_free(path);
+    if (ok && mode != NULL && compat_mode_parse(mode, &m))
+        ok = registry_set_mode(s->registry, NULL, m, err);
+    return ok;
+}
+
+/* The one warehouse of a source: the sink connector whose topics take the source's. */
+static bool takes_topics(const struct config_connector *sink, const struct config_connector *source)
+{
+    const char *prefix = config_string(source->config, "topic.prefix");
+    const char *topics = config_string(sink->config, "topics");
+    char *topic;
+    bool takes;
+
+    if (topics != NULL) {
+        size_t n = strlen(prefix);
+
+        return strncmp(topics, prefix, n) == 0 && topics[n] == '.';
+    }
+    if (config_string(sink->config, "topics.regex") == NULL)
+        return true;
+    topic = mem_printf("%s.schema.table", prefix);
+    takes = config_selects(sink->config, "topics.regex", NULL, topic);
+    if (!takes) { /* an expression for some tables only begins with the prefix */
+        const char *regex = config_string(sink->config, "topics.regex");
+        size_t n = strlen(prefix);
+
+        takes = strncmp(regex, prefix, n) == 0 && (regex[n] == '\\' || regex[n] == '.');
+    }
+    mem_free(topic);
+    return takes;
+}
+
+static bool find_sink(const struct config_file *cfg, const struct config_connector *source,
+                      const struct config_connector **out, struct error *err)
+{
+    int i;
+
+    *out = NULL;
+    for (i = 0; i < cfg->nconnectors; i++) {
+        const struct config_connector *c = &cfg->connectors[i];
+
+        if (c->warehouse == NULL || !takes_topics(c, source))
+            continue;
+        if (*out != NULL) {
+            error_set(err, ERROR_CONFIG, "connectors %s and %s both take the topics of %s",
+                      (*out)->name, c->name, source->name);
+            return error_hint(err, "in process one source feeds one warehouse, so that a slow one "
+                                   "holds nobody else's log: give the second warehouse a source "
+                                   "connector with a topic.prefix and slot.name of its own");
+        }
+        *out = c;
+    }
+    if (*out == NULL) {
+        error_set(err, ERROR_CONFIG, "no warehouse takes the topics of connector %s",
+                  source->name);
+        return error_hint(err, "add a connector with connector.class duckdb or postgres-warehouse "
+                               "and topics.regex: %s\\..*",
+                          config_string(source->config, "topic.prefix"));
+    }
+    return true;
+}
+
+static bool start_pipelines(struct service *s, const struct service_options *o, struct error *err)
+{
+    const struct config_file *cfg = s->cfg;
+    int i;
+
+    s->pipelines = mem_calloc((size_t)cfg->nconnectors + 1, sizeof(struct pipeline *));
+    for (i = 0; i < cfg->nconnectors; i++) {
+        const struct config_connector *c = &cfg->connectors[i], *sink;
+        struct pipeline_options po = {.once = o->once, .fail_fast = o->fail_fast};
+
+        if (c->source == NULL)
+            continue;
+        if (!find_sink(cfg, c, &sink, err))
+            return false;
+        po.source_name = c->name;
+        po.sink_name = sink->name;
+        po.source = c->source;
+        po.warehouse = sink->warehouse;
+        po.source_config = c->config;
+        po.sink_config = sink->config;
+        po.service_config = cfg->service;
+        po.registry = s->registry;
+        po.board = s->board;
+        if (!pipeline_start(&s->pipelines[s->npipelines], &po, err))
+            return false;
+        s->npipelines++;
+    }
+    return true;
+}
+
+static void set_log_level(const struct config *service)
+{
+    const char *level = config_string(service, "log.level");
+
+    if (level != NULL)
+        log_set_level(strcmp(level, "debug") == 0   ? LOG_DEBUG
+                      : strcmp(level, "warn") == 0  ? LOG_WARN
+                      : strcmp(level, "error") == 0 ? LOG_ERROR
+                                                    : LOG_INFO);
+}
+
+bool service_start(struct service **out, const struct config_file *cfg,
+                   const struct service_options *o, struct error *err)
+{
+    struct service *s = mem_calloc(1, sizeof(*s));
+    const char *dir = config_string(cfg->service, "data.dir");
+    struct error ignored;
+    int i;
+
+    s->cfg = cfg;
+    s->lock_fd = -1;
+    set_log_level(cfg->service);
+    s->board = board_new(config_string(cfg->service, "name"));
+    for (i = 0; i < cfg->nconnectors; i++)
+        board_add_connector(s->board, cfg->connectors[i].name, cfg->connectors[i].source != NULL,
+                            cfg->connectors[i].config);
+    if (make_dir(dir, err) && lock_data_dir(s, dir, err) && open_registry(s, dir, err) &&
+        http_start(&s->http, cfg->service, s->board, o->next_free_port, &s->port, err) &&
+        start_pipelines(s, o, err)) {
+        *out = s;
+        return true;
+    }
+    service_stop(s);
+    if (!service_free(s, &ignored))
+        log_debug("stopped: %s", ignored.message);
+    return false;
+}
+
+int service_port(const struct service *s)
+{
+    return s->port;
+}
+
+struct board *service_board(struct service *s)
+{
+    return s->board;
+}
+
+bool service_idle(struct service *s)
+{
+    int i;
+
+    for (i = 0; i < s->npipelines; i++) {
+        if (!pipeline_ended(s->pipelines[i]))
+            return false;
+    }
+    return true;
+}
+
+bool service_ended(struct service *s)
+{
+    return s->npipelines > 0 && service_idle(s);
+}
+
+bool service_live(struct service *s)
+{
+    int i;
+
+    for (i = 0; i < s->npipelines; i++) {
+        if (!pipeline_live(s->pipelines[i]))
+            return false;
+    }
+    return s->npipelines > 0;
+}
+
+void service_stop(struct service *s)
+{
+    int i;
+
+    for (i = 0; i < s->npipelines; i++)
+        pipeline_stop(s->pipelines[i]);
+}
+
+void service_cancel(struct service *s)
+{
+    int i;
+
+    for (i = 0; i < s->npipelines; i++)
+        pipeline_cancel(s->pipelines[i]);
+}
+
+bool service_free(struct service *s, struct error *err)
+{
+    bool ok = true;
+    int i;
+
+    for (i = 0; i < s->npipelines; i++) {
+        struct error e;
+
+        if (!pipeline_free(s->pipelines[i], &e) && ok) {
+            *err = e;
+            ok = false;
+        }
+    }
+    http_stop(s->http);
+    board_free(s->board);
+    registry_close(s->registry);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    mem_free(s->pipelines);
+    mem_free(s);
+    return ok;
+}
