@@ -80,6 +80,7 @@ const struct dialect wpg_dialect = {
     .primary_key = true,
     .merge = true,
     .temp_prefix = "pg_temp.",
+    .lock_share = " FOR SHARE",
     .row_id = "ctid",
     .bigint = "bigint",
     .timestamptz = "timestamp with time zone",
