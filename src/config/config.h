@@ -51,7 +51,8 @@ const char *config_name(const struct config *c); /* the connector's name, "servi
  * *masked is the value as it may be shown ("[hidden]" for secrets, also inside URLs). */
 const char *config_next(const struct config *c, size_t *at, const char **masked);
 
-/* True if text (schema.table) is selected by include (NULL or empty: all) and not by exclude. */
+/* include, exclude: names of settings, REGEX or REGEXES. True if text (schema.table) is selected by
+ * include (NULL, unset or empty: all) and not by exclude. */
 bool config_selects(const struct config *c, const char *include, const char *exclude,
                     const char *text);
 

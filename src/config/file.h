@@ -24,6 +24,8 @@ struct config_file {
     const struct config *service;
     int nconnectors;
     struct config_connector *connectors; /* in the file's order */
+    bool from_urls;                      /* made by config_file_from_urls */
+    bool once;                           /* as in struct config_urls */
 };
 
 /* What `sync` and `check` take instead of a file. */
@@ -38,6 +40,9 @@ bool config_file_load(const char *path, struct config_file **out, struct error *
 bool config_file_from_urls(const struct config_urls *u, struct config_file **out,
                            struct error *err);
 void config_file_free(struct config_file *f); /* accepts NULL */
+
+/* True if a sink's `topics` or `topics.regex` hold the topic. */
+bool config_takes_topic(const struct config *sink, const char *topic);
 
 /*
  * One validated map, for tests and for connectors made elsewhere: pairs of key and value, ended
