@@ -217,7 +217,7 @@ static bool strip_money(const char **text, size_t *len, struct arena *scratch)
     out = to = arena_alloc(scratch, MONEY_MAX_LENGTH);
     if (s < end && *s == '-')
         *to++ = *s++;
-    if (s == end || *s++ != '$')
+    if (end - s < 2 || *s++ != '$' || !is_digit(*s))
         return false;
     for (; s < end; s++) {
         bool separator = *s == ',' && end - s > 6 && (end - s) % 4 == 3;
