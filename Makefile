@@ -78,5 +78,43 @@ asan:
 tsan:
 	$(MAKE) BUILD=build/tsan OPT='-O1 -g' SAN='-fsanitize=thread' all unit
 
+# Everything that must be true, against real servers. The last line says what ran.
+test: all
+	@sh scripts/deps.sh test $(DEPS)
+	@$(MAKE) --no-print-directory unit fuzz
+	@python3 scripts/run_tests.py --build $(BUILD)
+
+ci: lint
+	@sh scripts/deps.sh test $(DEPS)
+	@$(MAKE) --no-print-directory asan
+	@python3 scripts/run_tests.py --build build/asan --only unit,fuzz --quiet
+	@$(MAKE) --no-print-directory test
+
+demo: all $(BUILD)/duckdb-query
+	@sh scripts/deps.sh demo $(DEPS)
+	@bash scripts/demo.sh $(BUILD)
+
+$(BUILD)/duckdb-query: examples/duckdb_query.c $(BUILD)/libduckdb.so
+	$(CC) $(ALL_CFLAGS) -o $@ $< -L$(DEPS)/duckdb -lduckdb -Wl,-rpath,'$$ORIGIN'
+
+FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	@sh scripts/deps.sh lint $(DEPS)
+	clang-format-14 -i $(FORMATTED)
+
+# Format, one header a time (each compiles alone), dependencies one way, cppcheck, generated pages.
+lint: all
+	@sh scripts/deps.sh lint $(DEPS)
+	@python3 scripts/lint.py --build $(BUILD)
+
+bench: all $(BENCH)
+	@for b in $(BENCH); do $$b || exit 1; done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/lib/penstock $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/penstock
+	install -m 755 $(BUILD)/penstock $(BUILD)/libduckdb.so $(DESTDIR)$(PREFIX)/lib/penstock/
+	ln -sf ../lib/penstock/penstock $(DESTDIR)$(PREFIX)/bin/penstock
+	install -m 644 README.md LICENSE examples/penstock.yaml $(DESTDIR)$(PREFIX)/share/doc/penstock/
+
 clean:
 	rm -rf build

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a machine keeps: format, headers that compile alone, dependencies one way, SPDX lines,
+generated pages that are current, cppcheck."""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+os.chdir(ROOT)
+bad = []
+
+
+def files(*patterns):
+    out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", *patterns],
+                         capture_output=True, text=True, check=True)
+    return [f for f in out.stdout.split("\n") if f and os.path.exists(f)]
+
+
+def check_format(sources):
+    r = subprocess.run(["clang-format-14", "--dry-run", "-Werror", *sources], capture_output=True,
+                       text=True)
+    if r.returncode != 0:
+        names = sorted({line.split(":")[0] for line in r.stderr.splitlines() if ": error:" in line})
+        bad.append("not formatted (make format): " + " ".join(names))
+
+
+def check_headers(headers):
+    for h in headers:
+        r = subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+                            "-fsyntax-only", "-Isrc", "-Iconnectors", "-isystem", ".deps/duckdb",
+                            "-isystem", "/usr/include/postgresql", "-x", "c", "-"],
+                           input=f'#include "{os.path.abspath(h)}"\n', capture_output=True, text=True)
+        if r.returncode != 0 and not h.startswith("tests/"):
+            bad.append(f"{h} does not compile alone:\n{r.stderr[:600]}")
+
+
+def check_rules(sources):
+    for f in sources:
+        text = open(f, errors="replace").read()
+        if "SPDX-License-Identifier: Apache-2.0" not in text[:200]:
+            bad.append(f"{f}: no SPDX line")
+        for inc in re.findall(r'#include "([^"]+)"', text):
+            if f.startswith("src/") and re.match(r"(source_|warehouse_(?!\.h)|common/)\w*/", inc):
+                bad.append(f"{f}: src/ includes the connector header {inc}")
+        if f.startswith("src/util/"):
+            for inc in re.findall(r'#include "([^"]+)"', text):
+                if not inc.startswith("util/"):
+                    bad.append(f"{f}: util/ includes {inc}")
+
+
+def check_generated(build):
+    page = "docs/configuration.md"
+    out = subprocess.run([f"{build}/penstock", "config", "--markdown"], capture_output=True,
+                         text=True)
+    if out.returncode != 0 or out.stdout != open(page).read():
+        bad.append(f"{page} is stale: {build}/penstock config --markdown > {page}")
+
+
+def check_cppcheck():
+    r = subprocess.run(["cppcheck", "-q", "-j2", "--error-exitcode=3", "--inline-suppr",
+                        "--enable=warning,portability", "--suppress=missingIncludeSystem",
+                        "--suppress=nullPointerOutOfMemory", "--suppress=normalCheckLevelMaxBranches",
+                        "--suppress=syntaxError", "-Isrc", "-Iconnectors", "src", "connectors"],
+                       capture_output=True, text=True)
+    if r.returncode != 0:
+        bad.append("cppcheck:\n" + r.stderr[:3000])
+
+
+p = argparse.ArgumentParser()
+p.add_argument("--build", default="build")
+a = p.parse_args()
+c = files("*.c", "*.h")
+check_format(c)
+check_headers([f for f in c if f.endswith(".h")])
+check_rules(c)
+check_generated(a.build)
+check_cppcheck()
+for b in bad:
+    print("lint: " + b)
+print("lint: " + (f"{len(bad)} findings" if bad else f"{len(c)} files, nothing to mend"))
+sys.exit(1 if bad else 0)

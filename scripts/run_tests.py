@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs unit programs, fuzz corpora and the integration suite; prints what failed, the ten slowest
+and, last, `N passed, N failed` (a skip in CI is a failure: nothing may be missing there)."""
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.slow = []
+
+    def add(self, name, passed, failed, seconds):
+        self.passed += passed
+        self.failed += failed
+        self.slow.append((seconds, name))
+
+
+def run_units(build, tally):
+    for path in sorted(glob.glob(f"{build}/unit/test_*")):
+        name = os.path.basename(path)
+        if "." in name:
+            continue
+        began = time.monotonic()
+        try:
+            r = subprocess.run([path], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               stdin=subprocess.DEVNULL, timeout=300)
+            out, code = r.stdout.decode(errors="replace"), r.returncode
+        except subprocess.TimeoutExpired as e:
+            out, code = (e.stdout or b"").decode(errors="replace") + "\ntimed out", -1
+        passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", out))
+        failed = sum(int(n) for n in re.findall(r"\[  FAILED  \] [^:\n]*?(\d+) test", out))
+        if code != 0 and failed == 0:
+            failed = 1  # a crash or a sanitizer's report
+        if code == 0 and passed == 0:
+            failed = 1
+            out += "\nran no test"
+        if failed:
+            print(f"--- {name} (exit {code})\n{out[-6000:]}")
+        tally.add(name, passed, failed, time.monotonic() - began)
+
+
+def run_fuzz(build, tally):
+    for path in sorted(glob.glob(f"{build}/fuzz/fuzz_*")):
+        name = os.path.basename(path)
+        if "." in name:
+            continue
+        began = time.monotonic()
+        corpus = f"{ROOT}/tests/fuzz/corpus/{name[5:]}"
+        if not os.path.isdir(corpus):
+            corpus = f"{ROOT}/tests/fuzz/corpus/{name}"
+        failed = 0
+        for args in ([corpus], []):  # the committed corpus, then fixed random mutations
+            try:
+                r = subprocess.run([path] + args, cwd=ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=300)
+            except subprocess.TimeoutExpired:
+                failed = 1
+                print(f"--- {name} {args}: timed out")
+                continue
+            if r.returncode != 0:
+                failed = 1
+                print(f"--- {name} {args} (exit {r.returncode})\n"
+                      f"{r.stdout.decode(errors='replace')[-6000:]}")
+        tally.add(name, 1 - failed, failed, time.monotonic() - began)
+
+
+def run_integration(build, tally, select):
+    report = os.path.join(build, "integration.xml")
+    if os.path.exists(report):
+        os.remove(report)
+    env = {**os.environ, "PENSTOCK_BUILD": os.path.abspath(build)}
+    cmd = [f"{ROOT}/.deps/venv/bin/python", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal",
+           "-p", "no:cacheprovider", f"--junitxml={report}", f"{ROOT}/tests/integration"]
+    if select:
+        cmd += ["-k", select]
+    code = subprocess.run(cmd, cwd=ROOT, env=env, stdin=subprocess.DEVNULL).returncode
+    if not os.path.exists(report):
+        print(f"--- the integration suite left no report (exit {code})")
+        tally.add("integration", 0, 1, 0)
+        return
+    in_ci = os.environ.get("CI") == "true"
+    for case in ET.parse(report).iter("testcase"):
+        name = f"{case.get('classname', '').split('.')[-1]}::{case.get('name')}"
+        bad = any(case.find(k) is not None for k in ("failure", "error"))
+        skipped = case.find("skipped") is not None
+        if skipped and in_ci:
+            print(f"--- {name} was skipped: {case.find('skipped').get('message')}")
+            bad = True
+        tally.add(name, int(not bad and not skipped), int(bad), float(case.get("time") or 0))
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--build", default="build")
+    p.add_argument("--only", default="unit,fuzz,integration")
+    p.add_argument("-k", default="")
+    p.add_argument("--quiet", action="store_true", help="no closing lines unless something failed")
+    a = p.parse_args()
+    tally = Tally()
+    build = os.path.abspath(a.build)
+    if "unit" in a.only:
+        run_units(build, tally)
+    if "fuzz" in a.only:
+        run_fuzz(build, tally)
+    if "integration" in a.only:
+        run_integration(build, tally, a.k)
+    if tally.passed + tally.failed == 0:
+        tally.failed = 1
+        print("no test ran")
+    if not a.quiet:
+        print("The ten slowest:")
+        for seconds, name in sorted(tally.slow, reverse=True)[:10]:
+            print(f"  {seconds:7.1f} s  {name}")
+    if not a.quiet or tally.failed:
+        print(f"{tally.passed} passed, {tally.failed} failed")
+    else:
+        print(f"{os.path.basename(a.build)}: {tally.passed} checks under the sanitizers, all good")
+    return 1 if tally.failed else 0
+
+
+sys.exit(main())
