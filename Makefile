@@ -13,7 +13,9 @@ DEPS := .deps
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Werror
 PKGS := libpq libcurl jansson openssl yaml-0.1 libpcre2-8 sqlite3 libmicrohttpd
 OPT ?= -O2 -g
@@ -44,14 +46,14 @@ $(DEPS_STAMP): scripts/deps.sh
 
 $(BUILD)/obj/%.o: %.c | $(DEPS_STAMP)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@echo '  cc   $<'; $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIB): $(filter-out $(BUILD)/obj/src/main.o,$(OBJ))
 	@rm -f $@
-	ar rcs $@ $^
+	@echo '  ar   $@'; ar rcs $@ $^
 
 $(BUILD)/penstock: $(BUILD)/obj/src/main.o $(LIB) $(BUILD)/libduckdb.so
-	$(CC) $(SAN) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,'$$ORIGIN'
+	@echo '  link $@'; $(CC) $(SAN) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,'$$ORIGIN'
 
 $(BUILD)/libduckdb.so: | $(DEPS_STAMP)
 	@mkdir -p $(@D)
@@ -60,13 +62,13 @@ $(BUILD)/libduckdb.so: | $(DEPS_STAMP)
 # Unit tests: one program a file, everything but main.c linked in.
 $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/libduckdb.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lcmocka -lavro -Wl,-rpath,$(abspath $(BUILD))
+	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lcmocka -lavro -Wl,-rpath,$(abspath $(BUILD))
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/driver.h $(LIB) $(BUILD)/libduckdb.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,$(abspath $(BUILD))
+	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,$(abspath $(BUILD))
 $(BUILD)/bench/%: tests/bench/%.c $(LIB) $(BUILD)/libduckdb.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lavro -Wl,-rpath,$(abspath $(BUILD))
+	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lavro -Wl,-rpath,$(abspath $(BUILD))
 
 unit: $(UNIT)
 fuzz: $(FUZZ)
@@ -95,7 +97,7 @@ demo: all $(BUILD)/duckdb-query
 	@bash scripts/demo.sh $(BUILD)
 
 $(BUILD)/duckdb-query: examples/duckdb_query.c $(BUILD)/libduckdb.so
-	$(CC) $(ALL_CFLAGS) -o $@ $< -L$(DEPS)/duckdb -lduckdb -Wl,-rpath,'$$ORIGIN'
+	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< -L$(DEPS)/duckdb -lduckdb -Wl,-rpath,'$$ORIGIN'
 
 FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:

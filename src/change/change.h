@@ -32,10 +32,10 @@ struct change {
 };
 
 struct transaction {
-    int64_t csn;          /* commit sequence number; Postgres: final_lsn */
-    int64_t commit_us;    /* commit time, us since 1970-01-01 UTC */
+    int64_t csn;       /* commit sequence number; Postgres: final_lsn */
+    int64_t commit_us; /* commit time, us since 1970-01-01 UTC */
     uint64_t xid;
-    char id[64];          /* the event's transaction.id; Postgres: "XID:LSN" */
+    char id[64]; /* the event's transaction.id; Postgres: "XID:LSN" */
 };
 
 #define POSITION_SIZE 128 /* a position as text, with its zero byte */

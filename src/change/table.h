@@ -38,11 +38,11 @@ struct table {
     const char *topic; /* PREFIX.SCHEMA.TABLE, topic-safe */
     int ncols;
     struct column *cols;
-    int nkeys;       /* 0: no key, rows are a multiset */
-    const int *keys; /* column indices in key order */
+    int nkeys;             /* 0: no key, rows are a multiset */
+    const int *keys;       /* column indices in key order */
     char replica_identity; /* Postgres: d n f i; 0 unknown */
     uint32_t relfilenode;  /* Postgres: of the rows as of this version; 0 for partition roots */
-    int64_t est_rows;  /* the catalogue's estimates, for plan and progress; -1 unknown */
+    int64_t est_rows;      /* the catalogue's estimates, for plan and progress; -1 unknown */
     int64_t est_bytes;
     const char *row_filter; /* the publication's WHERE, or NULL */
     bool partitioned;       /* a root whose leaves hold the rows */

@@ -20,25 +20,18 @@
  * FLOAT32      f                     float
  * FLOAT64      f                     double
  * DECIMAL      s: "-12.30", "NaN"    bytes, logicalType decimal(precision, scale),
- *                                    0 <= scale <= precision (org.apache.kafka.connect.data.Decimal)
- * NUMERIC      s: any numeric text   record {scale int, value bytes}
- *              incl. "NaN",          (io.debezium.data.VariableScaleDecimal)
- *              "Infinity"
- * TEXT         s                     string (column.semantic, if any)
- * BYTES        s                     bytes
- * DATE         i: days since         int (io.debezium.time.Date)
- *              1970-01-01
- * TIME         i: us of the day      long (io.debezium.time.MicroTime)
- * TIMESTAMP    i: us since           long (io.debezium.time.MicroTimestamp)
- *              2000-01-01
- * TIMESTAMPTZ  i: us since           string, ISO 8601 UTC (io.debezium.time.ZonedTimestamp)
- *              2000-01-01 UTC
- * INTERVAL     s: Postgres text      string (column.semantic NULL)
- * UUID         s: 36 characters      string (io.debezium.data.Uuid)
- * JSON         s: verbatim text      string (io.debezium.data.Json)
- * ENUM         s: label              string (io.debezium.data.Enum, parameter allowed)
- * BITS         s: "0101"             bytes, little-endian (io.debezium.data.Bits, parameter
- *                                    length); with length 1 boolean
+ *                                    0 <= scale <= precision
+ * (org.apache.kafka.connect.data.Decimal) NUMERIC      s: any numeric text   record {scale int,
+ * value bytes} incl. "NaN",          (io.debezium.data.VariableScaleDecimal) "Infinity" TEXT s
+ * string (column.semantic, if any) BYTES        s                     bytes DATE         i: days
+ * since         int (io.debezium.time.Date) 1970-01-01 TIME         i: us of the day      long
+ * (io.debezium.time.MicroTime) TIMESTAMP    i: us since           long
+ * (io.debezium.time.MicroTimestamp) 2000-01-01 TIMESTAMPTZ  i: us since           string, ISO 8601
+ * UTC (io.debezium.time.ZonedTimestamp) 2000-01-01 UTC INTERVAL     s: Postgres text      string
+ * (column.semantic NULL) UUID         s: 36 characters      string (io.debezium.data.Uuid) JSON s:
+ * verbatim text      string (io.debezium.data.Json) ENUM         s: label              string
+ * (io.debezium.data.Enum, parameter allowed) BITS         s: "0101"             bytes,
+ * little-endian (io.debezium.data.Bits, parameter length); with length 1 boolean
  *
  * TIMESTAMP and TIMESTAMPTZ count from Postgres's epoch because its whole range fits there; +/-
  * infinity are INT64_MAX and INT64_MIN. DATE's are INT32_MAX and INT32_MIN.

@@ -50,9 +50,9 @@ static json_t *column_plan(const struct table *t, const struct dialect *d)
         const char *note = NULL;
 
         d->column(a, &t->cols[i], &c, &note);
-        json_array_append_new(
-            cols, json_pack("{s:s, s:s, s:s, s:s?}", "name", t->cols[i].name, "source_type",
-                            t->cols[i].source_type, "type", c.type, "note", note));
+        json_array_append_new(cols, json_pack("{s:s, s:s, s:s, s:s?}", "name", t->cols[i].name,
+                                              "source_type", t->cols[i].source_type, "type", c.type,
+                                              "note", note));
     }
     arena_free(a);
     return cols;
@@ -64,11 +64,11 @@ static void add_table(struct plan *p, const struct source_table *st, const struc
     char subject[300];
 
     snprintf(subject, sizeof(subject), "table %s.%s", t->schema, t->name);
-    json_array_append_new(
-        p->tables, json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:s?}", "schema", t->schema, "table",
-                             t->name, "rows", (json_int_t)t->est_rows, "bytes",
-                             (json_int_t)t->est_bytes, "key", key_names(t), "columns",
-                             column_plan(t, d), "refused", st->refused));
+    json_array_append_new(p->tables,
+                          json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:s?}", "schema", t->schema,
+                                    "table", t->name, "rows", (json_int_t)t->est_rows, "bytes",
+                                    (json_int_t)t->est_bytes, "key", key_names(t), "columns",
+                                    column_plan(t, d), "refused", st->refused));
     if (st->refused != NULL)
         findings_add(&p->findings, FINDING_WARNING, subject, NULL, "%s", st->refused);
 }
@@ -206,8 +206,7 @@ static int run(const struct cli_args *args)
     sink = find_warehouse(cfg);
     for (i = 0; i < cfg->nconnectors; i++) {
         if (cfg->connectors[i].source != NULL)
-            check_source(&p, &cfg->connectors[i],
-                         sink != NULL ? sink->warehouse->dialect : NULL);
+            check_source(&p, &cfg->connectors[i], sink != NULL ? sink->warehouse->dialect : NULL);
         else
             check_warehouse(&p, &cfg->connectors[i]);
     }

@@ -87,8 +87,8 @@ static void add_up(struct totals *t)
         t->stopped += tables[i].state == TABLE_NEEDS_SNAPSHOT || tables[i].state == TABLE_REFUSED;
         if (tables[i].state == TABLE_LOADING) {
             t->loading_rows += tables[i].rows;
-            t->loading_total += tables[i].rows_total > tables[i].rows ? tables[i].rows_total
-                                                                       : tables[i].rows;
+            t->loading_total +=
+                tables[i].rows_total > tables[i].rows ? tables[i].rows_total : tables[i].rows;
         }
     }
     board_connectors(progress_board, a, &c, &n);

@@ -27,8 +27,9 @@ const struct cli_command cli_run = {
     .name = "run",
     .summary = "run the service in the foreground",
     .usage = "run [-c penstock.yaml]",
-    .help = "SIGTERM applies what is complete and ends within 10 s. The state is in the warehouse:\n"
-            "the service may be killed at any time and goes on from its checkpoint.",
+    .help =
+        "SIGTERM applies what is complete and ends within 10 s. The state is in the warehouse:\n"
+        "the service may be killed at any time and goes on from its checkpoint.",
     .options = run_options,
     .run = run,
 };

@@ -64,7 +64,8 @@ static const struct cli_option sync_options[] = {
     {"--to", NULL, "URL", "the warehouse: duckdb:PATH or postgres://USER:PW@HOST:PORT/DB"},
     {"--tables", NULL, "REGEX", "only these tables (schema.table), comma-separated"},
     {"--once", NULL, NULL, "load, then end; nothing is left at the source"},
-    {"--listen", NULL, "HOST:PORT", "where HTTP is served, default 127.0.0.1:8083 or the next free"},
+    {"--listen", NULL, "HOST:PORT",
+     "where HTTP is served, default 127.0.0.1:8083 or the next free"},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -30,8 +30,8 @@ struct loader {
     bool casts; /* some column is staged as text */
     struct load_column *stage_cols;
     int nstage;
-    struct value *row;  /* nstage values */
-    struct buf texts;   /* as_text values of one row */
+    struct value *row; /* nstage values */
+    struct buf texts;  /* as_text values of one row */
     struct buf sql;
     struct appender *appender;
     bool append_staged;
@@ -229,8 +229,7 @@ blame:
 }
 
 /* A count that must agree: the target's rows are what the log says they are. */
-static bool agree(struct loader *l, const char *what, int64_t want, int64_t got,
-                  struct error *err)
+static bool agree(struct loader *l, const char *what, int64_t want, int64_t got, struct error *err)
 {
     if (want == got)
         return true;
@@ -297,8 +296,7 @@ bool loader_apply(struct loader *l, struct loader_stats *stats, struct error *er
     return ok;
 }
 
-bool loader_append_begin(struct loader *l, const char *schema, const char *name,
-                         struct error *err)
+bool loader_append_begin(struct loader *l, const char *schema, const char *name, struct error *err)
 {
     l->append_staged = l->casts;
     l->into_schema = schema;

@@ -118,8 +118,7 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
             err->kind = ERROR_DATA;
             err->table = f->rec.table->oid;
         }
-        return error_prefix(err, "%s.%s takes its place", f->rec.target_schema,
-                            f->rec.target_name);
+        return error_prefix(err, "%s.%s takes its place", f->rec.target_schema, f->rec.target_name);
     }
     return books_table_live(b, f->rec.table->oid, err);
 }

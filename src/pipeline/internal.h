@@ -31,8 +31,8 @@ enum side { SIDE_SOURCE, SIDE_SINK };
 /* One table of the attempt: its row in the books and what is made from it. */
 struct flow {
     struct table_record rec;
-    struct table *table;        /* rec.table with fields and topic */
-    struct table *event_table;  /* as read back from the event's schema: the sink's view */
+    struct table *table;       /* rec.table with fields and topic */
+    struct table *event_table; /* as read back from the event's schema: the sink's view */
     struct target *target;
     struct decoder *decoder;
     const char *value_schema, *key_schema; /* key_schema NULL: no key */
@@ -92,6 +92,22 @@ bool flow_stop_table(struct pipeline *p, struct books *b, uint32_t oid, enum tab
 enum overflow_mode pipeline_overflow_mode(const struct pipeline *p);
 void flows_free(struct pipeline *p);
 
+/* refuse.c */
+bool refuse_same_database(struct pipeline *p, struct error *err);
+bool refuse_identity(const struct source_identity *was, const struct source_identity *is,
+                     struct error *err);
+bool refuse_mark(struct pipeline *p, const struct mark *m, struct error *err);
+
+/* tables.c */
+bool flows_from_books(struct pipeline *p, struct error *err);
+/* Forgets tables that are gone at the source; *copy: some table wants a copy. */
+bool flows_compare(struct pipeline *p, bool *copy, struct error *err);
+/* Copies what wants a copy as of the point, which it closes; further rounds under points of their
+ * own for tables that were rewritten meanwhile. */
+bool flows_load(struct pipeline *p, struct source_point *point, int64_t s, struct error *err);
+/* Compiles what streams and was not copied just now. */
+bool flows_compile(struct pipeline *p, struct error *err);
+
 /* snapshot.c: copies every flow that is loading and not loaded, as of the point. *again: some
  * table must be loaded under another point. */
 bool snapshot_run(struct pipeline *p, struct source_point *point, int64_t s,
@@ -119,7 +135,8 @@ bool sink_ended(struct sink *s);
 enum outcome sink_join(struct sink *s, struct error *err);
 void sink_free(struct sink *s);
 
-/* golive.c: the copy takes the table's place, inside the open transaction, before any row change. */
+/* golive.c: the copy takes the table's place, inside the open transaction, before any row change.
+ */
 bool golive_table(struct books *b, struct flow *f, struct error *err);
 
 #endif

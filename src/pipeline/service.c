@@ -53,7 +53,8 @@ static bool lock_data_dir(struct service *s, const char *dir, struct error *err)
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0) {
         error_set(err, ERROR_CONFIG, "data.dir %s cannot be written: %s", dir, strerror(errno));
-        error_hint(err, "give the user who runs penstock the right to write there, or set data.dir");
+        error_hint(err,
+                   "give the user who runs penstock the right to write there, or set data.dir");
     } else if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         error_set(err, ERROR_CONFIG, "data.dir %s is in use by another penstock", dir);
         error_hint(err, "stop that one, or set data.dir to a directory of its own");
@@ -125,10 +126,10 @@ static bool find_sink(const struct config_file *cfg, const struct config_connect
         *out = c;
     }
     if (*out == NULL) {
-        error_set(err, ERROR_CONFIG, "no warehouse takes the topics of connector %s",
-                  source->name);
-        return error_hint(err, "add a connector with connector.class duckdb or postgres-warehouse "
-                               "and topics.regex: %s\\..*",
+        error_set(err, ERROR_CONFIG, "no warehouse takes the topics of connector %s", source->name);
+        return error_hint(err,
+                          "add a connector with connector.class duckdb or postgres-warehouse "
+                          "and topics.regex: %s\\..*",
                           config_string(source->config, "topic.prefix"));
     }
     return true;

@@ -3,8 +3,7 @@
 #include "pipeline/internal.h"
 #include "util/mem.h"
 
-bool pipeline_connect(struct pipeline *p, const char *role, struct session **out,
-                      struct error *err)
+bool pipeline_connect(struct pipeline *p, const char *role, struct session **out, struct error *err)
 {
     char *name = mem_printf("penstock:%s:%s", p->o.sink_name, role);
     struct session *s = NULL;

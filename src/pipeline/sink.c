@@ -28,10 +28,10 @@ struct sink_table {
     struct flow *flow;
     struct loader *loader;
     bool live;
-    bool pending;  /* loaded: goes live when the stream passes S */
-    bool touched;  /* something is collected */
+    bool pending;   /* loaded: goes live when the stream passes S */
+    bool touched;   /* something is collected */
     bool truncated; /* in this batch */
-    int64_t delta; /* rows inserted minus deleted in this batch */
+    int64_t delta;  /* rows inserted minus deleted in this batch */
 };
 
 struct sink {
@@ -101,8 +101,8 @@ static void make_tables(struct sink *s)
         t->flow = f;
         t->live = f->rec.state == TABLE_LIVE;
         t->pending = !t->live;
-        t->loader = loader_new(p->o.warehouse, s->session, f->target, f->decoder,
-                               f->rec.table->oid, pipeline_overflow_mode(p));
+        t->loader = loader_new(p->o.warehouse, s->session, f->target, f->decoder, f->rec.table->oid,
+                               pipeline_overflow_mode(p));
         map_put_u32(s->by_schema, f->value_id, t);
         s->ntables++;
     }
@@ -273,8 +273,7 @@ static bool commit_batch(struct sink *s, struct error *err)
     metric_add(METRIC_SINK_ROWS, p->o.sink_name, s->batch_rows);
     metric_add(METRIC_SINK_APPLY_US, p->o.sink_name, (clock_mono_ms() - began) * 1000);
     metric_set(METRIC_QUEUE_BYTES, p->o.sink_name, (int64_t)queue_bytes(s->queue));
-    metric_set(METRIC_SOURCE_LAG_BYTES, p->o.source_name,
-               p->o.source->lag_bytes(p->src, s->start));
+    metric_set(METRIC_SOURCE_LAG_BYTES, p->o.source_name, p->o.source->lag_bytes(p->src, s->start));
     if (s->complete)
         metric_set(METRIC_SINK_COMMIT_TIME, p->o.sink_name, s->end_us);
     log_debug("batch committed position=%s rows=%lld ms=%lld", s->start, (long long)s->batch_rows,
@@ -358,8 +357,7 @@ static bool take_want(struct sink *s, const struct event *e, struct error *err)
         if (f != NULL &&
             !flow_stop_table(s->p, &s->books, e->oid, TABLE_NEEDS_SNAPSHOT, reason, err))
             return false;
-    } else if (f != NULL &&
-               !flow_stop_table(s->p, &s->books, e->oid, TABLE_LOADING, reason, err)) {
+    } else if (f != NULL && !flow_stop_table(s->p, &s->books, e->oid, TABLE_LOADING, reason, err)) {
         return false;
     }
     s->outcome = OUTCOME_AGAIN;

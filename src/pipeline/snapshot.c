@@ -22,10 +22,10 @@
 struct job {
     struct flow *flow;
     const struct source_table *st;
-    int next;      /* chunk to hand out */
-    int left;      /* chunks not finished */
+    int next; /* chunk to hand out */
+    int left; /* chunks not finished */
     int64_t rows;
-    bool stopped;  /* no more chunks of it */
+    bool stopped; /* no more chunks of it */
     bool again;
     char aside[64];
 };
@@ -77,8 +77,7 @@ static bool next_chunk(struct snapshot *snap, struct job **job, const struct chu
     bool found = false;
 
     pthread_mutex_lock(&snap->lock);
-    while (!found && !snap->failed && snap->current < snap->njobs &&
-           !atomic_load(&snap->p->stop)) {
+    while (!found && !snap->failed && snap->current < snap->njobs && !atomic_load(&snap->p->stop)) {
         struct job *j = &snap->jobs[snap->current];
 
         if (j->stopped || j->next >= j->st->nchunks) {
@@ -93,8 +92,7 @@ static bool next_chunk(struct snapshot *snap, struct job **job, const struct chu
     return found;
 }
 
-static bool on_row(void *ctx, const struct table *t, const struct value *values,
-                   struct error *err)
+static bool on_row(void *ctx, const struct table *t, const struct value *values, struct error *err)
 {
     struct worker *w = ctx;
     struct change c = {.op = CHANGE_READ, .table = t, .after = values};
@@ -158,8 +156,8 @@ static bool finish_table(struct worker *w, struct job *j, struct error *err)
         buf_puts(&sql, ")");
         ok = ops->exec(w->session, buf_cstr(&sql), NULL, err);
     }
-    ok = ok && books_table_loaded(&w->books, j->flow->rec.table->oid, j->flow->rec.load, j->rows,
-                                  err) &&
+    ok = ok &&
+         books_table_loaded(&w->books, j->flow->rec.table->oid, j->flow->rec.load, j->rows, err) &&
          ops->commit(w->session, err);
     if (!ok)
         ops->rollback(w->session);
@@ -190,8 +188,8 @@ static bool stop_job(struct worker *w, struct job *j, struct error *err)
         } else {
             snprintf(reason, sizeof(reason), "%s%s%s", err->message, err->hint[0] ? "; " : "",
                      err->hint);
-            ok = flow_stop_table(snap->p, &w->books, j->flow->rec.table->oid,
-                                 TABLE_NEEDS_SNAPSHOT, reason, err);
+            ok = flow_stop_table(snap->p, &w->books, j->flow->rec.table->oid, TABLE_NEEDS_SNAPSHOT,
+                                 reason, err);
         }
     }
     pthread_mutex_unlock(&snap->lock);
@@ -204,8 +202,8 @@ static void equip(struct worker *w, struct job *j)
     struct worker_table *t = &w->tables[j - w->snap->jobs];
 
     if (t->encoder == NULL) {
-        t->encoder = encoder_new(j->flow->table, p->o.source->block, j->flow->value_id,
-                                 j->flow->key_id);
+        t->encoder =
+            encoder_new(j->flow->table, p->o.source->block, j->flow->value_id, j->flow->key_id);
         t->loader = loader_new(p->o.warehouse, w->session, j->flow->target, j->flow->decoder,
                                j->flow->rec.table->oid, pipeline_overflow_mode(p));
     }
@@ -224,8 +222,8 @@ static bool work(struct worker *w, struct error *err)
 
         equip(w, j);
         if (!copy_chunk(w, j, c, &rows, err)) {
-            bool tables_fault = err->kind == ERROR_DATA ||
-                                (err->kind == ERROR_RETRY && err->table != 0);
+            bool tables_fault =
+                err->kind == ERROR_DATA || (err->kind == ERROR_RETRY && err->table != 0);
 
             if (!tables_fault || !stop_job(w, j, err))
                 return false;

@@ -51,7 +51,8 @@ static const struct {
      "target_schema text NOT NULL, target_table text NOT NULL, has_target boolean NOT NULL, "
      "state text NOT NULL, reason text, load bigint NOT NULL, loaded boolean NOT NULL, "
      "snapshot_csn bigint NOT NULL, \"rows\" bigint NOT NULL, relfilenode bigint NOT NULL, "
-     "replica_identity text NOT NULL, spool_bytes bigint NOT NULL, value_schema_id bigint NOT NULL, "
+     "replica_identity text NOT NULL, spool_bytes bigint NOT NULL, value_schema_id bigint NOT "
+     "NULL, "
      "value_schema text, key_schema_id bigint NOT NULL, key_schema text, "
      "updated_at timestamptz NOT NULL",
      ", PRIMARY KEY (connector, source, source_id)"},
@@ -90,9 +91,8 @@ static bool create_all(struct books *b, struct error *err)
 
 static bool check_version(const struct rowset *r, struct error *err)
 {
-    long version = r->nrows > 0 && rowset_get(r, 0, 0) != NULL
-                       ? strtol(rowset_get(r, 0, 0), NULL, 10)
-                       : 0;
+    long version =
+        r->nrows > 0 && rowset_get(r, 0, 0) != NULL ? strtol(rowset_get(r, 0, 0), NULL, 10) : 0;
 
     if (version > BOOKS_VERSION) {
         error_set(err, ERROR_CONFIG,
@@ -147,9 +147,9 @@ static bool identity_parse(const char *text, struct source_identity *id, struct 
     const char *system, *database, *mark;
     int timeline;
     json_int_t oid;
-    bool ok = j != NULL && json_unpack(j, "{s:s, s:i, s:s, s:I, s:s}", "system_identifier",
-                                       &system, "timeline", &timeline, "database", &database,
-                                       "database_oid", &oid, "mark", &mark) == 0;
+    bool ok = j != NULL && json_unpack(j, "{s:s, s:i, s:s, s:I, s:s}", "system_identifier", &system,
+                                       "timeline", &timeline, "database", &database, "database_oid",
+                                       &oid, "mark", &mark) == 0;
 
     memset(id, 0, sizeof(*id));
     if (ok) {
@@ -233,8 +233,8 @@ bool books_checkpoint_take(struct books *b, const char *position, bool *taken, s
     return ok;
 }
 
-bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn,
-                              int64_t commit_us, struct error *err)
+bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn, int64_t commit_us,
+                              struct error *err)
 {
     struct buf sql = {0};
     int64_t n = 0;

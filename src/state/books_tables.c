@@ -54,9 +54,10 @@ static bool read_columns(struct books *b, struct arena *a, struct table_record *
     int i, row = 0;
     bool ok;
 
-    buf_puts(&sql, "SELECT source_id, attnum, name, field, type_id, typmod, source_type, kind, "
-                   "digits, scale, CAST(nullable AS text), key_position, CAST(in_identity AS text), "
-                   "semantic, allowed FROM penstock.columns");
+    buf_puts(&sql,
+             "SELECT source_id, attnum, name, field, type_id, typmod, source_type, kind, "
+             "digits, scale, CAST(nullable AS text), key_position, CAST(in_identity AS text), "
+             "semantic, allowed FROM penstock.columns");
     books_where(&sql, b);
     buf_puts(&sql, " ORDER BY source_id, ordinal");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
@@ -186,9 +187,8 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     buf_puts(&sql, t->has_target ? ", true" : ", false");
     put_string(&sql, table_state_name(t->state));
     put_string(&sql, t->reason);
-    buf_printf(&sql, ", %lld, %s, %lld, %lld, %u", (long long)t->load,
-               t->loaded ? "true" : "false", (long long)t->s, (long long)t->rows,
-               t->table->relfilenode);
+    buf_printf(&sql, ", %lld, %s, %lld, %lld, %u", (long long)t->load, t->loaded ? "true" : "false",
+               (long long)t->s, (long long)t->rows, t->table->relfilenode);
     put_string(&sql, ri);
     buf_printf(&sql, ", 0, %u", t->value_id);
     put_string(&sql, t->value_schema);
@@ -281,8 +281,9 @@ bool books_table_loaded(struct books *b, uint32_t oid, int64_t load, int64_t row
     int64_t n = 0;
     bool ok;
 
-    buf_printf(&sql, "UPDATE penstock.tables SET loaded = true, \"rows\" = %lld, "
-                     "updated_at = now()",
+    buf_printf(&sql,
+               "UPDATE penstock.tables SET loaded = true, \"rows\" = %lld, "
+               "updated_at = now()",
                (long long)rows);
     where_table(&sql, b, oid);
     buf_printf(&sql, " AND load = %lld", (long long)load);
@@ -333,9 +334,8 @@ bool books_load_lock(struct books *b, uint32_t oid, int64_t load, struct error *
     buf_printf(&sql, " AND load = %lld%s", (long long)load, share ? share : "");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
     if (ok && r.nrows != 1) {
-        ok = error_set(err, ERROR_CONFLICT,
-                       "load %lld of table %u was replaced by another process", (long long)load,
-                       oid);
+        ok = error_set(err, ERROR_CONFLICT, "load %lld of table %u was replaced by another process",
+                       (long long)load, oid);
         error_hint(err, "only one penstock may feed these tables: stop the other one");
     }
     buf_free(&sql);

@@ -17,19 +17,19 @@
 
 enum error_kind {
     ERROR_NONE = 0,
-    ERROR_RETRY,    /* the cause may go away by itself: connection lost, deadlock, server starting */
-    ERROR_CONFIG,   /* a person must change a setting, a right or a server parameter */
-    ERROR_DATA,     /* a value or a schema that cannot be carried: stops one table */
+    ERROR_RETRY,  /* the cause may go away by itself: connection lost, deadlock, server starting */
+    ERROR_CONFIG, /* a person must change a setting, a right or a server parameter */
+    ERROR_DATA,   /* a value or a schema that cannot be carried: stops one table */
     ERROR_CONFLICT, /* another owner of the slot, the target or the checkpoint */
     ERROR_FATAL     /* exactness is lost or our own invariant is broken: stop */
 };
 
 struct error {
     enum error_kind kind;
-    char sqlstate[6];    /* "" if not from a database */
-    char message[1024];  /* what happened: one line, no trailing newline */
-    char hint[1024];     /* who must do what, with the exact SQL or setting; may be "" */
-    unsigned table;      /* source id (oid) of the table to blame, 0 if none */
+    char sqlstate[6];   /* "" if not from a database */
+    char message[1024]; /* what happened: one line, no trailing newline */
+    char hint[1024];    /* who must do what, with the exact SQL or setting; may be "" */
+    unsigned table;     /* source id (oid) of the table to blame, 0 if none */
 };
 
 /* Each returns false, so that "return error_set(...)" reads well. err may be NULL. */

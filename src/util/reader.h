@@ -101,9 +101,8 @@ static inline uint64_t reader_be64(struct reader *r)
 /* A zero-terminated string in place; "" (and failed) when no terminator is left. */
 static inline const char *reader_cstr(struct reader *r)
 {
-    const uint8_t *nul = r->failed || r->pos == r->end
-                             ? NULL
-                             : memchr(r->pos, '\0', (size_t)(r->end - r->pos));
+    const uint8_t *nul =
+        r->failed || r->pos == r->end ? NULL : memchr(r->pos, '\0', (size_t)(r->end - r->pos));
     const char *s = (const char *)r->pos;
 
     if (nul == NULL) {
