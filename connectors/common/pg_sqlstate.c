@@ -143,13 +143,32 @@ static void hint_for(struct error *err, PGconn *conn, const char *message)
         error_hint(err, "drop the view or other object that depends on it, or move it elsewhere");
 }
 
-/* A lost connection: libpq's own text. */
+/* Finds ":  28P01: " in a verbose message; returns what follows it, or NULL. */
+static const char *find_sqlstate(const char *text, char state[6])
+{
+    for (const char *p = strstr(text, ":  "); p != NULL; p = strstr(p + 1, ":  ")) {
+        const char *code = p + 3;
+
+        if (strspn(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && code[5] == ':' &&
+            code[6] == ' ') {
+            memcpy(state, code, 5);
+            state[5] = '\0';
+            return code + 7;
+        }
+    }
+    return NULL;
+}
+
+/* A lost connection: libpq's own text, and in it the server's reason if there was time for one. */
 static bool error_lost(struct error *err, PGconn *conn)
 {
-    char line[512];
+    char line[512], state[6] = "";
+    const char *text = PQerrorMessage(conn), *reason = find_sqlstate(text, state);
 
-    first_line(line, sizeof(line), PQerrorMessage(conn));
+    first_line(line, sizeof(line), reason ? reason : text);
     error_set(err, ERROR_RETRY, "connection lost: %s", line[0] ? line : "no answer");
+    if (err != NULL)
+        memcpy(err->sqlstate, state, sizeof(state));
     return false;
 }
 
@@ -181,22 +200,6 @@ bool pg_error_result(struct error *err, PGconn *conn, const PGresult *res)
         hint_for(err, conn, message);
     }
     return false;
-}
-
-/* Finds ":  28P01: " in a verbose message; returns what follows it, or NULL. */
-static const char *find_sqlstate(const char *text, char state[6])
-{
-    for (const char *p = strstr(text, ":  "); p != NULL; p = strstr(p + 1, ":  ")) {
-        const char *code = p + 3;
-
-        if (strspn(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && code[5] == ':' &&
-            code[6] == ' ') {
-            memcpy(state, code, 5);
-            state[5] = '\0';
-            return code + 7;
-        }
-    }
-    return NULL;
 }
 
 /* Refusals that libpq finds before the server says anything: it has no SQLSTATE for them. */

@@ -18,8 +18,9 @@ enum error_kind pg_sqlstate_kind(const char *sqlstate);
 void pg_message_mask(char *message);
 
 /*
- * Fills err from a failed result, or from the connection when there is none or it is lost. res is
- * borrowed and may be NULL. Returns false.
+ * Fills err from a failed result, or from the connection when there is none or it is lost (with
+ * the SQLSTATE that ended it if its verbosity is PQERRORS_VERBOSE). res is borrowed and may be
+ * NULL. Returns false.
  */
 bool pg_error_result(struct error *err, PGconn *conn, const PGresult *res);
 

@@ -101,6 +101,7 @@ static void look_at(struct wpg_watch *watch, struct session *s, const PGresult *
 
 void wpg_watch_look(struct wpg_watch *watch, struct session *s)
 {
+    struct error err = {0};
     PGresult *res;
     int64_t now;
     bool log;
@@ -108,7 +109,8 @@ void wpg_watch_look(struct wpg_watch *watch, struct session *s)
     if (watch->conn == NULL || PQstatus(watch->conn) != CONNECTION_OK) {
         PQfinish(watch->conn);
         watch->conn = NULL;
-        if (!wpg_connect_pinned(s->w, "penstock:lock watch", &watch->conn, NULL)) {
+        if (!wpg_connect_pinned(s->w, "penstock:lock watch", &watch->conn, &err)) {
+            log_failure(LOG_DEBUG, "warehouse lock watch", &err);
             watch->next_ms = clock_mono_ms() + LOG_MS;
             return;
         }

@@ -241,9 +241,14 @@ bool wpg_run(struct session *s, const char *sql, ExecStatusType want, ExecStatus
         }
         if (res == NULL)
             break;
-        PQclear(last);
-        last = res;
-        if (stops_reading(res) || PQstatus(s->conn) != CONNECTION_OK)
+        /* The first failure is the reason; what follows it is its consequence. */
+        if (last != NULL && PQresultStatus(last) == PGRES_FATAL_ERROR) {
+            PQclear(res);
+        } else {
+            PQclear(last);
+            last = res;
+        }
+        if (stops_reading(last) || PQstatus(s->conn) != CONNECTION_OK)
             break;
     }
     status = PQresultStatus(last);
