@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside src/api: what a resource sees of a request and fills of a reply. A route is a row of the
+ * one table in routes.c; a resource is a file of handlers. Handlers run in the HTTP server's
+ * threads, read copies from the board and never block on a connector.
+ */
+#ifndef PENSTOCK_API_API_H
+#define PENSTOCK_API_API_H
+
+#include "config/config.h"
+#include "util/arena.h"
+#include "util/buf.h"
+
+#include <jansson.h>
+
+struct board;
+
+enum { API_MAX_PARAMS = 2, API_MAX_SEGMENTS = 8 };
+
+#define API_JSON "application/json"
+
+/* What handlers know of the service; does not change while the server runs. */
+struct api_context {
+    struct board *board;
+    const struct config *service;
+    const char *worker_id; /* HOST:PORT */
+};
+
+struct api_request {
+    const struct api_context *context;
+    struct arena *arena;                /* freed after the reply was made */
+    const char *params[API_MAX_PARAMS]; /* what {} stands for in the path, decoded */
+    int nqueries;
+    const char *const *keys, *const *values; /* query arguments, decoded */
+};
+
+struct api_reply {
+    unsigned status;
+    const char *type;  /* Content-Type */
+    const char *allow; /* Allow, or NULL */
+    struct buf body;
+};
+
+struct api_route {
+    const char *method;  /* "GET", which also answers HEAD */
+    const char *pattern; /* "/connectors/{}/status" */
+    void (*handle)(const struct api_request *request, struct api_reply *reply);
+};
+
+extern const struct api_route api_routes[]; /* ended by a NULL method */
+
+/* Takes json. */
+void api_json(struct api_reply *reply, unsigned status, json_t *json);
+/* {"error_code": status, "message": ...} */
+void api_error(struct api_reply *reply, unsigned status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* "HTTP 404 Not Found", as Kafka Connect words what has no text of its own. */
+void api_plain_error(struct api_reply *reply, unsigned status);
+/* A JSON string of any bytes: what is not UTF-8 becomes '?'. NULL gives null. */
+json_t *api_string(const char *s);
+/* True if the query holds key=value. */
+bool api_query_has(const struct api_request *request, const char *key, const char *value);
+/* True if the query holds the key at all. */
+bool api_query_any(const struct api_request *request, const char *key);
+
+/*
+ * Finds the route of method and raw (still percent-encoded) path, fills request->params and calls
+ * it; else answers 400 (bad escape), 404, 405 or OPTIONS itself.
+ */
+void api_dispatch(struct api_request *request, const char *method, const char *path,
+                  struct api_reply *reply);
+/* Decodes %XX of s in arena a; NULL for a bad escape, a control character or what is not UTF-8. */
+char *api_decode(struct arena *a, const char *s, size_t n);
+
+/* Handlers: api_health.c, api_connectors.c, api_tables.c, api_metrics.c */
+void api_root(const struct api_request *request, struct api_reply *reply);
+void api_livez(const struct api_request *request, struct api_reply *reply);
+void api_readyz(const struct api_request *request, struct api_reply *reply);
+void api_health(const struct api_request *request, struct api_reply *reply);
+void api_metrics(const struct api_request *request, struct api_reply *reply);
+void api_connectors(const struct api_request *request, struct api_reply *reply);
+void api_connector(const struct api_request *request, struct api_reply *reply);
+void api_connector_config(const struct api_request *request, struct api_reply *reply);
+void api_connector_status(const struct api_request *request, struct api_reply *reply);
+void api_connector_tasks(const struct api_request *request, struct api_reply *reply);
+void api_task_status(const struct api_request *request, struct api_reply *reply);
+void api_tables(const struct api_request *request, struct api_reply *reply);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libmicrohttpd's side of the API: two polling threads, at most 128 connections of 32 KB memory,
+ * 30 s of silence each; bodies up to 64 KB are read and dropped, since every route is a read. A
+ * request is judged in this order: size of its body, Host, token (all but /livez), route.
+ */
+#include "api/http.h"
+
+#include "api/api.h"
+#include "api/guard.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_BODY = 64 * 1024, MAX_CONNECTIONS = 128, MAX_QUERIES = 32, TIMEOUT_S = 30 };
+
+struct http_server {
+    struct MHD_Daemon *daemon;
+    struct api_context context;
+    struct guard guard;
+    char worker_id[300];
+};
+
+/* One request, from its headers to its completion. */
+struct call {
+    size_t body; /* bytes so far */
+};
+
+static enum MHD_Result send_reply(struct MHD_Connection *c, struct api_reply *reply)
+{
+    struct MHD_Response *r;
+    enum MHD_Result result;
+
+    r = MHD_create_response_from_buffer(reply->body.len, reply->body.data, MHD_RESPMEM_MUST_COPY);
+    buf_free(&reply->body);
+    if (r == NULL)
+        return MHD_NO;
+    if (reply->type)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type);
+    if (reply->allow)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, reply->allow);
+    if (reply->status == MHD_HTTP_UNAUTHORIZED)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"penstock\"");
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    result = MHD_queue_response(c, reply->status, r);
+    MHD_destroy_response(r);
+    return result;
+}
+
+struct queries {
+    struct arena *arena;
+    int n;
+    bool bad;
+    const char *keys[MAX_QUERIES], *values[MAX_QUERIES];
+};
+
+static enum MHD_Result add_query(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                 const char *value)
+{
+    struct queries *q = ctx;
+    const char *v = value ? value : "";
+
+    (void)kind;
+    if (q->n == MAX_QUERIES) {
+        q->bad = true;
+        return MHD_NO;
+    }
+    q->keys[q->n] = api_decode(q->arena, key, strlen(key));
+    q->values[q->n] = api_decode(q->arena, v, strlen(v));
+    if (q->keys[q->n] == NULL || q->values[q->n] == NULL)
+        q->bad = true;
+    q->n++;
+    return q->bad ? MHD_NO : MHD_YES;
+}
+
+static const char *header(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+static void answer(struct http_server *s, struct MHD_Connection *c, const char *method,
+                   const char *path, struct arena *a, struct api_reply *reply)
+{
+    struct queries q = {.arena = a};
+    struct api_request request = {.context = &s->context, .arena = a};
+
+    if (!guard_host_ok(&s->guard, header(c, MHD_HTTP_HEADER_HOST))) {
+        api_error(reply, 403, "The Host of this request is not a name of this service: ask %s",
+                  s->worker_id);
+        return;
+    }
+    if (strcmp(path, "/livez") != 0 &&
+        !guard_token_ok(&s->guard, header(c, MHD_HTTP_HEADER_AUTHORIZATION))) {
+        api_error(reply, 401, "This service needs its api.token: send Authorization: Bearer TOKEN");
+        return;
+    }
+    MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, add_query, &q);
+    if (q.bad) {
+        api_plain_error(reply, 400);
+        return;
+    }
+    request.nqueries = q.n;
+    request.keys = q.keys;
+    request.values = q.values;
+    api_dispatch(&request, method, path, reply);
+}
+
+static bool body_announced_too_large(struct MHD_Connection *c)
+{
+    const char *length = header(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+    return length && strtoull(length, NULL, 10) > MAX_BODY;
+}
+
+/* libmicrohttpd calls it once with the headers, once per piece of the body, once at its end. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *path,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **state)
+{
+    struct http_server *s = ctx;
+    struct api_reply reply = {0};
+    struct call *call = *state;
+    enum MHD_Result result;
+    struct arena *a;
+
+    (void)version;
+    (void)data;
+    if (call == NULL) {
+        *state = mem_calloc(1, sizeof(*call));
+        if (!body_announced_too_large(c))
+            return MHD_YES;
+        api_plain_error(&reply, 413);
+        return send_reply(c, &reply);
+    }
+    if (*size > 0) {
+        call->body += *size;
+        *size = 0;
+        return call->body > MAX_BODY ? MHD_NO : MHD_YES; /* no: the connection is closed */
+    }
+    a = arena_new("request");
+    answer(s, c, method, path, a, &reply);
+    result = send_reply(c, &reply);
+    arena_free(a);
+    return result;
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)ctx;
+    (void)c;
+    (void)why;
+    mem_free(*state);
+    *state = NULL;
+}
+
+/* Paths stay percent-encoded: router.c decodes them segment by segment, strictly. */
+static size_t keep_encoded(void *ctx, struct MHD_Connection *c, char *s)
+{
+    (void)ctx;
+    (void)c;
+    return strlen(s);
+}
+
+static void on_log(void *ctx, const char *fmt, va_list ap)
+{
+    char text[512];
+
+    (void)ctx;
+    vsnprintf(text, sizeof(text), fmt, ap);
+    log_debug("http: %s", text);
+}
+
+static bool start_daemon(struct http_server *s, int fd, struct error *err)
+{
+    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG;
+
+    /* The logger comes first: options before it would log elsewhere. */
+    s->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, 2u, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(32 * 1024),
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_END);
+    if (s->daemon == NULL) {
+        close(fd);
+        return error_set(err, ERROR_FATAL, "the HTTP server cannot start");
+    }
+    return true;
+}
+
+bool http_start(struct http_server **out, const struct config *service, struct board *b,
+                bool next_free, int *port, struct error *err)
+{
+    const char *listen_text = config_string(service, "listen");
+    const char *token = config_string(service, "api.token");
+    struct listen_address address;
+    struct http_server *s;
+    bool v6;
+    int fd;
+
+    if (!listen_parse(listen_text ? listen_text : "127.0.0.1:8083", &address, err) ||
+        !listen_open(&address, token && token[0], next_free, &fd, err))
+        return false;
+    s = mem_calloc(1, sizeof(*s));
+    guard_init(&s->guard, token, &address);
+    v6 = strchr(address.host, ':') != NULL;
+    snprintf(s->worker_id, sizeof(s->worker_id), "%s%s%s:%d", v6 ? "[" : "",
+             address.host[0] ? address.host : "0.0.0.0", v6 ? "]" : "", address.port);
+    s->context = (struct api_context){.board = b, .service = service, .worker_id = s->worker_id};
+    if (!start_daemon(s, fd, err)) {
+        mem_free(s);
+        return false;
+    }
+    if (port)
+        *port = address.port;
+    *out = s;
+    return true;
+}
+
+void http_stop(struct http_server *s)
+{
+    if (s == NULL)
+        return;
+    MHD_stop_daemon(s->daemon);
+    mem_free(s);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of routes. schemas/openapi.yaml describes the same; tests/unit/test_http.c compares. */
+#include "api/api.h"
+
+const struct api_route api_routes[] = {
+    {"GET", "/", api_root},
+    {"GET", "/livez", api_livez},
+    {"GET", "/readyz", api_readyz},
+    {"GET", "/health", api_health},
+    {"GET", "/metrics", api_metrics},
+    {"GET", "/connectors", api_connectors},
+    {"GET", "/connectors/{}", api_connector},
+    {"GET", "/connectors/{}/config", api_connector_config},
+    {"GET", "/connectors/{}/status", api_connector_status},
+    {"GET", "/connectors/{}/tasks", api_connector_tasks},
+    {"GET", "/connectors/{}/tasks/{}/status", api_task_status},
+    {"GET", "/v1/tables", api_tables},
+    {NULL, NULL, NULL},
+};
