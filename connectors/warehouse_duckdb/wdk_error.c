@@ -10,6 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool depends(duckdb_error_type type, const char *message)
+{
+    return type == DUCKDB_ERROR_DEPENDENCY ||
+           (type == DUCKDB_ERROR_CATALOG &&
+            (strstr(message, "depends on it") != NULL || strstr(message, "depend on it") != NULL));
+}
+
 static enum error_kind kind_of(duckdb_error_type type, const char *message)
 {
     switch (type) {
@@ -32,6 +39,8 @@ static enum error_kind kind_of(duckdb_error_type type, const char *message)
     case DUCKDB_ERROR_INTERNAL:
     case DUCKDB_ERROR_OUT_OF_MEMORY:
         return ERROR_RETRY;
+    case DUCKDB_ERROR_CATALOG: /* of an index that the user made, or our own statement is wrong */
+        return depends(type, message) ? ERROR_CONFIG : ERROR_FATAL;
     case DUCKDB_ERROR_PERMISSION:
     case DUCKDB_ERROR_DEPENDENCY:
     case DUCKDB_ERROR_SETTINGS:
@@ -126,7 +135,7 @@ bool wdk_error(struct error *err, duckdb_error_type type, const char *message)
     if (type == DUCKDB_ERROR_FATAL || type == DUCKDB_ERROR_INTERNAL)
         return error_hint(err, "DuckDB closed the file to protect it; it is opened again and "
                                "its log replayed");
-    if (type == DUCKDB_ERROR_DEPENDENCY)
+    if (depends(type, message))
         return error_hint(err, "drop the index or other object that was made on that table");
     if (strstr(message, "No space left") != NULL || strstr(message, "max_temp_directory") != NULL)
         return error_hint(err, "make room on the disk of the warehouse file and of "

@@ -10,8 +10,6 @@
 
 #include <math.h>
 
-/* 290309-12-22 (BC), the first instant of TIMESTAMP. */
-#define FIRST_TIMESTAMP INT64_C(-9223372022400000000)
 #define DAY_US INT64_C(86400000000)
 
 static const char *write_bool(struct wdk_slot *slot, idx_t row, const struct value *v)
@@ -111,7 +109,7 @@ static const char *write_time(struct wdk_slot *slot, idx_t row, const struct val
 
 static const char *write_timestamp(struct wdk_slot *slot, idx_t row, const struct value *v)
 {
-    int64_t us;
+    int64_t us; /* the least that counts from 2000 is after DuckDB's first instant */
 
     if (v->i == VALUE_TIMESTAMP_INFINITY)
         us = INT64_MAX;
@@ -119,8 +117,6 @@ static const char *write_timestamp(struct wdk_slot *slot, idx_t row, const struc
         us = -INT64_MAX;
     else if (__builtin_add_overflow(v->i, (int64_t)VALUE_EPOCH_SHIFT_US, &us) || us == INT64_MAX)
         return "a timestamp past the year 294246";
-    else if (us < FIRST_TIMESTAMP)
-        return "a timestamp before the year 290309 BC";
     ((int64_t *)slot->data)[row] = us;
     return NULL;
 }
