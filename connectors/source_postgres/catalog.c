@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pass over pg_class finds what the settings select; a few queries over that set read the
+ * rest, so that the cost does not grow with round trips. Tables are read as the connection's
+ * snapshot sees them; what server functions answer (sizes, rights, pg_publication_tables) is as of
+ * now, which is checked again when rows are read.
+ *
+ * Selected are ordinary tables and partition roots. A partition stands for itself only where its
+ * root is not selected, or where the publication does not publish via the root.
+ */
+#include "source_postgres/catalog.h"
+
+#include "source_postgres/catalog_internal.h"
+#include "source_postgres/publication.h"
+#include "util/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void catalog_qualified(struct buf *b, const char *schema, const char *name)
+{
+    buf_sql_ident(b, schema);
+    buf_u8(b, '.');
+    buf_sql_ident(b, name);
+}
+
+/* A relation of pg_class that might be selected. */
+struct candidate {
+    uint32_t oid, root, relfilenode;
+    const char *schema, *name;
+    char kind, persistence, replica_identity;
+    bool partition, owned, published;
+    const char *row_filter;
+};
+
+/* Columns of the query below. */
+enum {
+    C_OID,
+    C_SCHEMA,
+    C_NAME,
+    C_KIND,
+    C_PERSISTENCE,
+    C_PARTITION,
+    C_ROOT,
+    C_IDENTITY,
+    C_NODE,
+    C_OWNED
+};
+
+static const char candidates_sql[] =
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, "
+    "CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid END, "
+    "c.relreplident, c.relfilenode, pg_catalog.pg_has_role(c.relowner, 'USAGE') "
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname !~ '^pg_' "
+    "AND n.nspname NOT IN ('information_schema', 'penstock') "
+    "ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+
+static uint32_t get_oid(const PGresult *res, int row, int col)
+{
+    return (uint32_t)pg_int(res, row, col);
+}
+
+static bool read_candidates(struct catalog_reading *r, struct candidate **list, int *n,
+                            struct map *by_oid, struct error *err)
+{
+    struct arena *a = r->arena;
+    PGresult *res;
+    int i;
+
+    if (!pg_query(r->conn, "reading the catalogue", candidates_sql, &res, err))
+        return false;
+    *n = PQntuples(res);
+    *list = arena_calloc(a, (size_t)*n + 1, sizeof(**list));
+    for (i = 0; i < *n; i++) {
+        struct candidate *c = &(*list)[i];
+
+        c->oid = get_oid(res, i, C_OID);
+        c->schema = arena_strdup(a, PQgetvalue(res, i, C_SCHEMA));
+        c->name = arena_strdup(a, PQgetvalue(res, i, C_NAME));
+        c->kind = PQgetvalue(res, i, C_KIND)[0];
+        c->persistence = PQgetvalue(res, i, C_PERSISTENCE)[0];
+        c->partition = pg_bool(res, i, C_PARTITION);
+        c->root = get_oid(res, i, C_ROOT);
+        c->replica_identity = PQgetvalue(res, i, C_IDENTITY)[0];
+        c->relfilenode = get_oid(res, i, C_NODE);
+        c->owned = pg_bool(res, i, C_OWNED);
+        map_put_u32(by_oid, c->oid, c);
+    }
+    PQclear(res);
+    return true;
+}
+
+/* Marks what the publication holds, with its row filters (15+). */
+static bool read_published(struct catalog_reading *r, struct map *by_oid, struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    bool ok;
+    int i;
+
+    buf_puts(&sql, "SELECT c.oid, ");
+    buf_puts(&sql, r->s->facts.version >= 150000 ? "p.rowfilter" : "NULL");
+    buf_puts(&sql, " FROM pg_catalog.pg_publication_tables p "
+                   "JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname "
+                   "JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND "
+                   "c.relname = p.tablename WHERE p.pubname = ");
+    buf_sql_string(&sql, r->s->settings.publication);
+    ok = pg_query(r->conn, "reading the publication's tables", buf_cstr(&sql), &res, err);
+    buf_free(&sql);
+    if (!ok)
+        return false;
+    for (i = 0; i < PQntuples(res); i++) {
+        struct candidate *c = map_get_u32(by_oid, get_oid(res, i, 0));
+
+        if (c == NULL)
+            continue;
+        c->published = true;
+        if (!PQgetisnull(res, i, 1))
+            c->row_filter = arena_strdup(r->arena, PQgetvalue(res, i, 1));
+    }
+    PQclear(res);
+    return true;
+}
+
+static bool is_selected(const struct catalog_reading *r, const struct candidate *c,
+                        const struct map *by_oid)
+{
+    bool selected = pg_selects(r->s, c->schema, c->name);
+    bool split = r->pub != NULL && r->pub->exists && !r->pub->via_root;
+    const struct candidate *root;
+
+    if (c->kind == 'p' && split)
+        return false; /* its partitions stand for it */
+    if (!c->partition || c->root == 0 || c->root == c->oid)
+        return selected;
+    root = map_get_u32(by_oid, c->root);
+    if (root == NULL || !pg_selects(r->s, root->schema, root->name))
+        return selected;
+    return split && c->published;
+}
+
+static void add_odd(struct catalog_reading *r, const struct candidate *c, const char *why)
+{
+    struct catalog_odd *o = &r->out->odd[r->out->nodd++];
+
+    o->schema = c->schema;
+    o->name = c->name;
+    o->why = why;
+}
+
+static void add_table(struct catalog_reading *r, const struct candidate *c)
+{
+    struct catalog_table *ct = &r->out->tables[r->out->n++];
+    struct table *t = arena_calloc(r->arena, 1, sizeof(*t));
+
+    t->oid = c->oid;
+    t->schema = c->schema;
+    t->name = c->name;
+    t->replica_identity = c->replica_identity;
+    t->relfilenode = c->kind == 'r' ? c->relfilenode : 0;
+    t->row_filter = c->row_filter;
+    t->partitioned = c->kind == 'p';
+    t->est_rows = -1;
+    t->est_bytes = -1;
+    ct->table = t;
+    ct->kind = c->kind;
+    ct->partition = c->partition;
+    ct->root = c->root;
+    ct->published = r->pub == NULL || c->published;
+    ct->owned = c->owned;
+    ct->may_select = true;
+    map_put_u32(r->by_oid, c->oid, ct);
+    buf_printf(&r->oids, "%s%u", r->oids.len > 0 ? "," : "", c->oid);
+}
+
+static bool select_tables(struct catalog_reading *r, struct error *err)
+{
+    struct map *by_oid = map_new();
+    struct candidate *list;
+    int n, i;
+    bool ok = read_candidates(r, &list, &n, by_oid, err) &&
+              (r->pub == NULL || !r->pub->exists || read_published(r, by_oid, err));
+
+    if (!ok)
+        goto out;
+    r->out->tables = arena_calloc(r->arena, (size_t)n + 1, sizeof(*r->out->tables));
+    r->out->odd = arena_calloc(r->arena, (size_t)n + 1, sizeof(*r->out->odd));
+    for (i = 0; i < n; i++) {
+        const struct candidate *c = &list[i];
+        bool split_root = c->kind == 'p' && r->pub != NULL && r->pub->exists && !r->pub->via_root &&
+                          pg_selects(r->s, c->schema, c->name);
+
+        r->out->split_roots += split_root;
+        if (!is_selected(r, c, by_oid))
+            continue;
+        if (c->kind == 'f')
+            add_odd(r, c, "a foreign table: its changes are not in this server's log");
+        else if (c->kind == 'm')
+            add_odd(r, c, "a materialized view: its changes are not in the log");
+        else if (c->persistence != 'p')
+            add_odd(r, c, "an unlogged table: its changes are not in the log");
+        else
+            add_table(r, c);
+    }
+out:
+    map_free(by_oid);
+    return ok;
+}
+
+/* Columns of the query below. */
+enum {
+    L_ROOT,
+    L_OID,
+    L_LSCHEMA,
+    L_LNAME,
+    L_LKIND,
+    L_LPERSISTENCE,
+    L_LIDENTITY,
+    L_ROWS,
+    L_BYTES,
+    L_BLOCKS,
+    L_SELECT,
+    L_RLS
+};
+
+static bool query_leaves(struct catalog_reading *r, PGresult **res, struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+
+    buf_printf(&sql,
+               "WITH RECURSIVE t(root, oid) AS (SELECT r, r FROM unnest('{%s}'::oid[]) r UNION ALL "
+               "SELECT t.root, i.inhrelid FROM t JOIN pg_catalog.pg_class p ON p.oid = t.oid AND "
+               "p.relkind = 'p' JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid) "
+               "SELECT t.root, c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, "
+               "c.relreplident, c.reltuples::bigint, %s, "
+               "coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), true), "
+               "coalesce(pg_catalog.row_security_active(c.oid), false) "
+               "FROM t JOIN pg_catalog.pg_class c ON c.oid = t.oid "
+               "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+               "WHERE c.relkind <> 'p' ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+               buf_cstr(&r->oids),
+               r->sizes ? "pg_catalog.pg_table_size(c.oid), pg_catalog.pg_relation_size(c.oid) / "
+                          "current_setting('block_size')::bigint"
+                        : "c.relpages * current_setting('block_size')::bigint, c.relpages");
+    ok = pg_query(r->conn, "reading partitions and sizes", buf_cstr(&sql), res, err);
+    buf_free(&sql);
+    return ok;
+}
+
+static void add_leaf(struct catalog_reading *r, const PGresult *res, int i)
+{
+    struct catalog_table *ct = map_get_u32(r->by_oid, get_oid(res, i, L_ROOT));
+    struct catalog_leaf *l = &ct->leaves[ct->nleaves++];
+    int64_t rows = pg_int(res, i, L_ROWS);
+    int64_t bytes = pg_int(res, i, L_BYTES);
+    struct table *t = ct->table;
+
+    l->oid = get_oid(res, i, L_OID);
+    l->schema = arena_strdup(r->arena, PQgetvalue(res, i, L_LSCHEMA));
+    l->name = arena_strdup(r->arena, PQgetvalue(res, i, L_LNAME));
+    l->kind = PQgetvalue(res, i, L_LKIND)[0];
+    l->persistence = PQgetvalue(res, i, L_LPERSISTENCE)[0];
+    l->replica_identity = PQgetvalue(res, i, L_LIDENTITY)[0];
+    l->blocks = (uint64_t)pg_int(res, i, L_BLOCKS);
+    ct->may_select = ct->may_select && pg_bool(res, i, L_SELECT);
+    ct->row_security = ct->row_security || pg_bool(res, i, L_RLS);
+    if (rows >= 0)
+        t->est_rows = (t->est_rows > 0 ? t->est_rows : 0) + rows;
+    t->est_bytes = (t->est_bytes > 0 ? t->est_bytes : 0) + bytes;
+}
+
+static bool read_leaves(struct catalog_reading *r, struct error *err)
+{
+    struct map *counts = map_new();
+    PGresult *res;
+    int i;
+
+    if (!query_leaves(r, &res, err)) {
+        map_free(counts);
+        return false;
+    }
+    for (i = 0; i < PQntuples(res); i++) {
+        uint32_t root = get_oid(res, i, L_ROOT);
+        uintptr_t n = (uintptr_t)map_get_u32(counts, root);
+
+        map_put_u32(counts, root, (void *)(n + 1));
+    }
+    for (i = 0; i < r->out->n; i++) {
+        struct catalog_table *ct = &r->out->tables[i];
+        size_t n = (uintptr_t)map_get_u32(counts, ct->table->oid);
+
+        ct->leaves = arena_calloc(r->arena, n + 1, sizeof(*ct->leaves));
+    }
+    for (i = 0; i < PQntuples(res); i++)
+        add_leaf(r, res, i);
+    for (i = 0; i < r->out->n; i++) { /* a root without partitions is empty, which is known */
+        struct table *t = r->out->tables[i].table;
+
+        if (r->out->tables[i].nleaves == 0)
+            t->est_rows = t->est_bytes = 0;
+    }
+    PQclear(res);
+    map_free(counts);
+    return true;
+}
+
+/* Why a partition keeps its root from being replicated exactly; NULL if it does not. */
+static const char *leaf_trouble(struct arena *a, const struct catalog_table *ct,
+                                const struct catalog_leaf *l)
+{
+    char root = ct->table->replica_identity;
+    struct buf b = {0};
+    const char *text = NULL;
+
+    if (l->kind != 'r' || l->persistence != 'p') {
+        buf_puts(&b, "its partition ");
+        catalog_qualified(&b, l->schema, l->name);
+        buf_printf(&b, " is %s, whose changes are not in the log; %s",
+                   l->kind != 'r' ? "a foreign table" : "unlogged",
+                   l->kind != 'r' ? "detach it or leave the table out" : "run: ALTER TABLE ");
+        if (l->kind == 'r') {
+            catalog_qualified(&b, l->schema, l->name);
+            buf_puts(&b, " SET LOGGED");
+        }
+    } else if (l->replica_identity != root && !(root == 'd' && l->replica_identity == 'f')) {
+        /* The old row is written as the partition says and labelled as the root says. */
+        buf_puts(&b, "its partition ");
+        catalog_qualified(&b, l->schema, l->name);
+        buf_puts(&b, " has another replica identity than the table; run: ALTER TABLE ");
+        catalog_qualified(&b, l->schema, l->name);
+        buf_printf(&b, " REPLICA IDENTITY %s",
+                   root == 'f'   ? "FULL"
+                   : root == 'd' ? "DEFAULT"
+                   : root == 'n' ? "NOTHING"
+                                 : "USING INDEX (its index of that kind)");
+    }
+    if (b.len > 0)
+        text = arena_strdup(a, buf_cstr(&b));
+    buf_free(&b);
+    return text;
+}
+
+static const char *refusal(struct arena *a, const char *before, const struct table *t,
+                           const char *after)
+{
+    struct buf b = {0};
+    const char *text;
+
+    buf_puts(&b, before);
+    catalog_qualified(&b, t->schema, t->name);
+    buf_puts(&b, after);
+    text = arena_strdup(a, buf_cstr(&b));
+    buf_free(&b);
+    return text;
+}
+
+static const char *rights_refusal(struct catalog_reading *r, const struct catalog_table *ct)
+{
+    struct buf user = {0};
+    const char *text = NULL;
+
+    buf_sql_ident(&user, r->s->facts.user);
+    if (!ct->may_select)
+        text = refusal(r->arena,
+                       ct->table->partitioned
+                           ? "the role may not read it and its partitions; run: GRANT SELECT ON "
+                           : "the role may not read it; run: GRANT SELECT ON ",
+                       ct->table, arena_printf(r->arena, " TO %s", buf_cstr(&user)));
+    else if (ct->row_security)
+        text = arena_printf(r->arena,
+                            "row-level security would hide rows of it from the role; run: ALTER "
+                            "ROLE %s BYPASSRLS",
+                            buf_cstr(&user));
+    buf_free(&user);
+    return text;
+}
+
+static const char *identity_refusal(struct catalog_reading *r, const struct catalog_table *ct)
+{
+    return refusal(r->arena,
+                   ct->deferrable_key
+                       ? "its primary key is deferrable, so it cannot identify rows in the log; "
+                         "run: ALTER TABLE "
+                       : "it has no primary key or other replica identity, so that publishing it "
+                         "would make updates and deletes fail; run: ALTER TABLE ",
+                   ct->table, " REPLICA IDENTITY FULL");
+}
+
+static void judge(struct catalog_reading *r, struct catalog_table *ct)
+{
+    struct buf pub = {0};
+    int i;
+
+    ct->refused = rights_refusal(r, ct);
+    if (ct->refused == NULL && ct->table->ncols == 0)
+        ct->refused = "it has no columns that are published";
+    if (r->pub == NULL || ct->refused != NULL)
+        return;
+    if (!ct->has_identity && (!ct->published || ct->table->partitioned)) {
+        ct->refused = identity_refusal(r, ct);
+        return;
+    }
+    for (i = 0; i < ct->nleaves && ct->table->partitioned && ct->refused == NULL; i++)
+        ct->refused = leaf_trouble(r->arena, ct, &ct->leaves[i]);
+    if (ct->published || ct->refused != NULL)
+        return;
+    ct->missing = true;
+    buf_sql_ident(&pub, r->s->settings.publication);
+    ct->refused = refusal(r->arena,
+                          arena_printf(r->arena,
+                                       "it is not in the publication; run: ALTER "
+                                       "PUBLICATION %s ADD TABLE ",
+                                       buf_cstr(&pub)),
+                          ct->table, "");
+    buf_free(&pub);
+}
+
+bool catalog_read(struct source *s, struct pg_conn *c, struct arena *a,
+                  const struct publication *pub, bool sizes, struct catalog *out, struct error *err)
+{
+    struct catalog_reading r = {.s = s, .conn = c, .arena = a, .pub = pub, .sizes = sizes};
+    bool ok;
+    int i;
+
+    memset(out, 0, sizeof(*out));
+    r.out = out;
+    r.by_oid = map_new();
+    ok = select_tables(&r, err) &&
+         (out->n == 0 || (read_leaves(&r, err) && catalog_read_columns(&r, err)));
+    for (i = 0; ok && i < out->n; i++) {
+        judge(&r, &out->tables[i]);
+        table_name_fields(a, out->tables[i].table, s->settings.prefix);
+    }
+    map_free(r.by_oid);
+    buf_free(&r.oids);
+    return ok;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What catalog.c and catalog_columns.c share. */
+#ifndef SOURCE_POSTGRES_CATALOG_INTERNAL_H
+#define SOURCE_POSTGRES_CATALOG_INTERNAL_H
+
+#include "source_postgres/catalog.h"
+#include "util/buf.h"
+#include "util/map.h"
+
+struct catalog_reading {
+    struct source *s;
+    struct pg_conn *conn;
+    struct arena *arena;
+    const struct publication *pub; /* NULL: none is looked at */
+    bool sizes;
+    struct catalog *out;
+    struct map *by_oid; /* struct catalog_table, the selected ones */
+    struct buf oids;    /* of the selected tables: '{1,2}'::oid[] */
+};
+
+/* Columns, types, keys and identities of the selected tables. */
+MUST_CHECK bool catalog_read_columns(struct catalog_reading *r, struct error *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The publication: which tables the server puts into the log for us. */
+#ifndef SOURCE_POSTGRES_PUBLICATION_H
+#define SOURCE_POSTGRES_PUBLICATION_H
+
+#include "source_postgres/catalog.h"
+#include "util/buf.h"
+
+struct publication {
+    bool exists;
+    bool all_tables;
+    bool via_root;
+    bool complete; /* publishes insert, update, delete and truncate */
+};
+
+MUST_CHECK bool publication_read(struct source *s, struct pg_conn *c, struct publication *p,
+                                 struct error *err);
+/* Makes it as publication.autocreate.mode says and adds selected tables to it. */
+MUST_CHECK bool publication_prepare(struct source *s, struct error *err);
+/*
+ * The statement that would make or mend it; sql stays empty if there is nothing to do. Tables
+ * that would break the application's updates are left out.
+ */
+void publication_statement(const struct source *s, const struct publication *p,
+                           const struct catalog *cat, struct buf *sql);
+/* What stands in the way of using it as it is: sets err, false. */
+MUST_CHECK bool publication_usable(const struct source *s, const struct publication *p,
+                                   const struct catalog *cat, struct error *err);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Slots are read from pg_replication_slots and made over a walsender session, since only that
+ * exports the snapshot of the consistent point. A slot that is not ours (another plugin or
+ * database, or one that exists before it should) is never dropped.
+ */
+#include "source_postgres/slot.h"
+
+#include "source_postgres/pg_error.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Columns of the query below. */
+enum {
+    S_PLUGIN,
+    S_TYPE,
+    S_OURS,
+    S_DATABASE,
+    S_PID,
+    S_RESTART,
+    S_CONFIRMED,
+    S_STATUS,
+    S_RETAINED,
+    S_INVALID
+};
+
+static bool query_slot(struct source *s, PGresult **res, struct error *err)
+{
+    struct pg_conn *c;
+    struct buf sql = {0};
+    bool ok;
+
+    if (!pg_control(s, &c, err))
+        return false;
+    buf_puts(&sql, "SELECT plugin, slot_type, database = current_database(), database, "
+                   "active_pid, restart_lsn, confirmed_flush_lsn, wal_status, "
+                   "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint, ");
+    buf_puts(&sql, s->facts.version >= 170000 ? "invalidation_reason" : "NULL");
+    buf_puts(&sql, " FROM pg_catalog.pg_replication_slots WHERE slot_name = ");
+    buf_sql_string(&sql, s->settings.slot);
+    ok = pg_query(c, "reading the replication slot", buf_cstr(&sql), res, err);
+    buf_free(&sql);
+    return ok;
+}
+
+/* A slot of that name that cannot be ours. */
+static bool check_kind(const struct source *s, const PGresult *res, struct error *err)
+{
+    const char *slot = s->settings.slot;
+
+    if (strcmp(PQgetvalue(res, 0, S_TYPE), "logical") != 0)
+        error_set(err, ERROR_CONFIG, "replication slot \"%s\" is a physical one", slot);
+    else if (strcmp(PQgetvalue(res, 0, S_PLUGIN), "pgoutput") != 0)
+        error_set(err, ERROR_CONFIG, "replication slot \"%s\" uses the plugin %s, not pgoutput",
+                  slot, PQgetvalue(res, 0, S_PLUGIN));
+    else if (!pg_bool(res, 0, S_OURS))
+        error_set(err, ERROR_CONFIG, "replication slot \"%s\" belongs to database \"%s\"", slot,
+                  PQgetvalue(res, 0, S_DATABASE));
+    else
+        return true;
+    return error_hint(err,
+                      "set slot.name to a name that is free, or drop it if nobody uses it: "
+                      "SELECT pg_drop_replication_slot('%s')",
+                      slot);
+}
+
+bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
+{
+    PGresult *res = NULL;
+    bool ok = false;
+
+    memset(m, 0, sizeof(*m));
+    m->state = MARK_MISSING;
+    m->retained_bytes = -1;
+    if (!query_slot(s, &res, err))
+        return false;
+    if (PQntuples(res) == 0) {
+        ok = true;
+        goto out;
+    }
+    if (!check_kind(s, res, err))
+        goto out;
+    m->active_pid = (int)pg_int(res, 0, S_PID);
+    if (!PQgetisnull(res, 0, S_RETAINED))
+        m->retained_bytes = pg_int(res, 0, S_RETAINED);
+    snprintf(m->position, sizeof(m->position), "%s", PQgetvalue(res, 0, S_CONFIRMED));
+    m->state = MARK_READY;
+    if (!PQgetisnull(res, 0, S_INVALID)) {
+        m->state = MARK_LOST;
+        snprintf(m->why, sizeof(m->why), "the server invalidated slot \"%s\": %s", s->settings.slot,
+                 PQgetvalue(res, 0, S_INVALID));
+    } else if (strcmp(PQgetvalue(res, 0, S_STATUS), "lost") == 0 ||
+               PQgetisnull(res, 0, S_RESTART) || PQgetisnull(res, 0, S_CONFIRMED)) {
+        m->state = MARK_LOST;
+        snprintf(m->why, sizeof(m->why),
+                 "the server removed log that slot \"%s\" needs (max_slot_wal_keep_size)",
+                 s->settings.slot);
+    }
+    ok = true;
+out:
+    PQclear(res);
+    return ok;
+}
+
+bool slot_mark_drop(struct source *s, struct error *err)
+{
+    PGresult *res = NULL;
+    struct pg_conn *c;
+    struct buf sql = {0};
+    int pid = 0;
+    bool ok;
+
+    if (!query_slot(s, &res, err))
+        return false;
+    ok = PQntuples(res) > 0;
+    if (ok && !check_kind(s, res, err)) {
+        PQclear(res);
+        return false;
+    }
+    if (ok)
+        pid = (int)pg_int(res, 0, S_PID);
+    PQclear(res);
+    if (!ok)
+        return true; /* there is none: done */
+    if (pid != 0)
+        return error_set(err, ERROR_RETRY, "replication slot \"%s\" is read by pid %d",
+                         s->settings.slot, pid);
+    if (!pg_control(s, &c, err))
+        return false;
+    buf_puts(&sql, "SELECT pg_drop_replication_slot(");
+    buf_sql_string(&sql, s->settings.slot);
+    buf_puts(&sql, ")");
+    ok = pg_query(c, "dropping the replication slot", buf_cstr(&sql), NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+/* One warning that names who the slot's creation waits for. */
+static void say_blockers(struct source *s, const struct pg_conn *maker, const char *name)
+{
+    struct error err;
+    struct pg_conn *c;
+    PGresult *res = NULL;
+    char sql[512];
+
+    snprintf(sql, sizeof(sql),
+             "SELECT coalesce(string_agg(CASE WHEN b.pid = 0 THEN 'a prepared transaction "
+             "(pg_prepared_xacts)' ELSE format('pid %%s (%%s, %%s, %%s)', b.pid, a.usename, "
+             "a.state, date_trunc('second', now() - a.xact_start)) END, ', '), "
+             "'transactions that were running') FROM unnest(pg_blocking_pids(%d)) AS b(pid) "
+             "LEFT JOIN pg_stat_activity a ON a.pid = b.pid",
+             PQbackendPID(maker->pg));
+    if (!pg_control(s, &c, &err) || !pg_query(c, "asking who blocks", sql, &res, &err))
+        return;
+    log_warn("replication slot waits for running transactions to end slot=%s blocked_by=\"%s\"",
+             name, PQgetvalue(res, 0, 0));
+    PQclear(res);
+}
+
+static void create_command(const struct source *s, const char *name, bool temporary,
+                           struct buf *sql)
+{
+    buf_puts(sql, "CREATE_REPLICATION_SLOT ");
+    buf_sql_ident(sql, name);
+    buf_puts(sql, temporary ? " TEMPORARY LOGICAL pgoutput" : " LOGICAL pgoutput");
+    if (s->facts.version < 150000)
+        buf_puts(sql, " EXPORT_SNAPSHOT");
+    else if (!temporary && s->settings.failover && s->facts.version >= 170000)
+        buf_puts(sql, " (SNAPSHOT 'export', FAILOVER true)");
+    else
+        buf_puts(sql, " (SNAPSHOT 'export')");
+}
+
+/* Waits for the answer, saying every while who it waits for. */
+static bool await_slot(struct source *s, struct pg_conn *maker, const char *name, PGresult **res,
+                       struct error *err)
+{
+    *res = NULL;
+    for (;;) {
+        int64_t deadline = clock_mono_ms() + s->settings.wait_notice_ms;
+
+        if (!pg_receive(maker, "making the replication slot", deadline, res, err))
+            return false;
+        if (*res != NULL)
+            return true;
+        say_blockers(s, maker, name);
+    }
+}
+
+static bool slot_failure(const char *name, struct error *err)
+{
+    if (strcmp(err->sqlstate, "42710") == 0) {
+        err->kind = ERROR_CONFLICT;
+        return error_hint(err,
+                          "slot \"%s\" belongs to something else or to a lost run: set slot.name "
+                          "to another name, or remove it with penstock remove",
+                          name);
+    }
+    return false;
+}
+
+bool slot_make(struct source *s, const char *name, bool temporary, struct slot_made *out,
+               struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res = NULL;
+    struct pg_conn *maker = NULL;
+    bool sent = false;
+    bool ok = false;
+
+    memset(out, 0, sizeof(*out));
+    create_command(s, name, temporary, &sql);
+    if (!pg_conn_open(&maker, &s->target, "point", true, err) ||
+        !pg_send(maker, "making the replication slot", buf_cstr(&sql), err))
+        goto out;
+    sent = true;
+    if (!await_slot(s, maker, name, &res, err)) {
+        slot_failure(name, err);
+        goto out;
+    }
+    if (PQntuples(res) != 1 || !pg_lsn_parse(PQgetvalue(res, 0, 1), &out->consistent_point) ||
+        PQgetisnull(res, 0, 2)) {
+        error_set(err, ERROR_FATAL, "making the replication slot: unexpected answer");
+        goto out;
+    }
+    snprintf(out->snapshot, sizeof(out->snapshot), "%s", PQgetvalue(res, 0, 2));
+    out->maker = maker;
+    maker = NULL;
+    ok = true;
+out:
+    /* A walsender that waits for transactions would not notice that we are gone. */
+    if (sent && maker != NULL && pg_conn_alive(maker) && PQisBusy(maker->pg))
+        pg_conn_kill(maker);
+    else
+        pg_conn_close(maker);
+    PQclear(res);
+    buf_free(&sql);
+    return ok;
+}
+
+void slot_undo(struct slot_made *made, const char *name)
+{
+    struct error err;
+    struct buf sql = {0};
+
+    buf_puts(&sql, "DROP_REPLICATION_SLOT ");
+    buf_sql_ident(&sql, name);
+    if (!pg_query(made->maker, "dropping the replication slot", buf_cstr(&sql), NULL, &err))
+        log_failure(LOG_WARN, "a replication slot that was just made stays", &err);
+    pg_conn_close(made->maker);
+    made->maker = NULL;
+    buf_free(&sql);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads one chunk in one short transaction under the point's snapshot: locks the relation against
+ * rewrites, makes sure that it was not rewritten or altered since the point (a rewrite makes an
+ * old snapshot see an empty table), then COPY in text format, whose values are the same text as
+ * the stream's.
+ */
+#include "source_postgres/copy_text.h"
+#include "source_postgres/pg_error.h"
+#include "source_postgres/pg_value.h"
+#include "source_postgres/point.h"
+#include "util/buf.h"
+#include "util/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Oids below are the built-in types', none of which is a domain (PostgreSQL, transam.h). */
+#define FIRST_UNPINNED_OID 10000
+
+struct source_reader {
+    struct source_point *point;
+    struct pg_conn *conn; /* NULL after a failure: made again for the next chunk */
+    struct arena *scratch;
+    struct pg_cell *cells;
+    struct value *values;
+    int cap;
+};
+
+bool snapshot_reader_open(struct source_point *p, struct source_reader **out, struct error *err)
+{
+    struct source_reader *r = mem_calloc(1, sizeof(*r));
+
+    r->point = p;
+    r->scratch = arena_new("snapshot row");
+    if (!pg_conn_open(&r->conn, &p->s->target, "reader", false, err)) {
+        snapshot_reader_close(r);
+        return false;
+    }
+    *out = r;
+    return true;
+}
+
+void snapshot_reader_close(struct source_reader *r)
+{
+    if (r == NULL)
+        return;
+    pg_conn_close(r->conn);
+    arena_free(r->scratch);
+    mem_free(r->cells);
+    mem_free(r->values);
+    mem_free(r);
+}
+
+static bool rewritten(const struct table *t, const char *why, struct error *err)
+{
+    error_set(err, ERROR_DATA, "table %s.%s was %s while it was read", t->schema, t->name, why);
+    error_hint(err, "it is loaded again under a new snapshot");
+    if (err != NULL)
+        err->table = t->oid;
+    return false;
+}
+
+/* The relation's name now, quoted, for LOCK and COPY, which look names up as of now. */
+static bool current_name(struct source_reader *r, const struct table *t, const struct chunk *c,
+                         struct buf *name, struct error *err)
+{
+    char sql[160];
+    PGresult *res;
+    bool found;
+
+    snprintf(sql, sizeof(sql),
+             "SELECT %u::regclass FROM pg_catalog.pg_class WHERE oid = %u AND "
+             "pg_catalog.pg_relation_filenode(oid) IS NOT NULL",
+             c->rel, c->rel);
+    if (!pg_query(r->conn, "looking up the table", sql, &res, err))
+        return false;
+    found = PQntuples(res) == 1;
+    if (found)
+        buf_puts(name, PQgetvalue(res, 0, 0));
+    PQclear(res);
+    return found || rewritten(t, "dropped", err);
+}
+
+static bool lock_relation(struct source_reader *r, const struct table *t, const char *name,
+                          struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+
+    buf_printf(&sql, "LOCK TABLE ONLY %s IN ACCESS SHARE MODE", name);
+    ok = pg_query(r->conn, "locking the table", buf_cstr(&sql), NULL, err);
+    buf_free(&sql);
+    if (!ok && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0))
+        return rewritten(t, "renamed or dropped", err);
+    return ok;
+}
+
+/* With the lock held: the file that the snapshot knows is the file of now. */
+static bool check_file(struct source_reader *r, const struct table *t, const struct chunk *c,
+                       const char *name, struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    bool same;
+
+    buf_printf(&sql,
+               "SELECT pg_catalog.pg_relation_filenode(oid) = relfilenode AND "
+               "%u::regclass::text = ",
+               c->rel);
+    buf_sql_string(&sql, name);
+    buf_printf(&sql, " FROM pg_catalog.pg_class WHERE oid = %u", c->rel);
+    if (!pg_query(r->conn, "checking for a rewrite", buf_cstr(&sql), &res, err)) {
+        buf_free(&sql);
+        return false;
+    }
+    buf_free(&sql);
+    same = PQntuples(res) == 1 && pg_bool(res, 0, 0);
+    PQclear(res);
+    return same || rewritten(t, "rewritten", err);
+}
+
+static void select_list(const struct table *t, struct buf *sql)
+{
+    int i;
+
+    for (i = 0; i < t->ncols; i++) {
+        buf_puts(sql, i > 0 ? ", " : "");
+        buf_sql_ident(sql, t->cols[i].name);
+    }
+}
+
+/* A missing column, or one whose type is another now, means an ALTER since the point. Of a domain
+ * the server tells the base type, which cannot be compared here; an ALTER from a domain to another
+ * type that rewrites nothing leaves the text of values as it was. */
+static bool check_columns(struct source_reader *r, const struct table *t, const char *name,
+                          struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res = NULL;
+    bool same = true;
+    int i;
+
+    buf_puts(&sql, "SELECT ");
+    select_list(t, &sql);
+    buf_printf(&sql, " FROM ONLY %s LIMIT 0", name);
+    if (!pg_query(r->conn, "checking the columns", buf_cstr(&sql), &res, err)) {
+        buf_free(&sql);
+        return strncmp(err->sqlstate, "4270", 4) == 0 ? rewritten(t, "altered", err) : false;
+    }
+    buf_free(&sql);
+    for (i = 0; i < t->ncols; i++) {
+        const struct column *c = &t->cols[i];
+        bool domain =
+            c->typmod == -1 && c->type_oid >= FIRST_UNPINNED_OID && PQftype(res, i) != c->type_oid;
+
+        if (!domain && (PQftype(res, i) != c->type_oid || PQfmod(res, i) != c->typmod))
+            same = false;
+    }
+    PQclear(res);
+    return same || rewritten(t, "altered", err);
+}
+
+static bool start_copy(struct source_reader *r, const struct table *t, const struct chunk *c,
+                       const char *name, struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+
+    buf_puts(&sql, "COPY (SELECT ");
+    select_list(t, &sql);
+    buf_printf(&sql, " FROM ONLY %s WHERE ctid >= '(%llu,0)'::tid", name,
+               (unsigned long long)c->from);
+    if (c->to != UINT64_MAX)
+        buf_printf(&sql, " AND ctid < '(%llu,0)'::tid", (unsigned long long)c->to);
+    if (t->row_filter != NULL)
+        buf_printf(&sql, " AND (%s)", t->row_filter);
+    buf_puts(&sql, ") TO STDOUT");
+    ok = pg_query(r->conn, "reading rows", buf_cstr(&sql), NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+static bool take_row(struct source_reader *r, const struct table *t, char *row, int len,
+                     source_row_fn *fn, void *ctx, struct error *err)
+{
+    int i;
+
+    arena_reset(r->scratch);
+    if (!copy_text_split(row, (size_t)len, r->cells, t->ncols, err))
+        return false;
+    for (i = 0; i < t->ncols; i++) {
+        const struct pg_cell *cell = &r->cells[i];
+
+        r->values[i].state = VALUE_NULL;
+        if (cell->kind == PG_CELL_TEXT &&
+            !pg_value_parse(&t->cols[i], cell->p, cell->len, r->scratch, &r->values[i], err))
+            return false;
+    }
+    return fn(ctx, t, r->values, err);
+}
+
+static bool copy_rows(struct source_reader *r, const struct table *t, source_row_fn *fn, void *ctx,
+                      struct error *err)
+{
+    char *row;
+    int len;
+
+    for (;;) {
+        bool ok;
+
+        if (!pg_copy_next(r->conn, "reading rows", &row, &len, err))
+            return false;
+        if (row == NULL)
+            return true;
+        ok = take_row(r, t, row, len, fn, ctx, err);
+        PQfreemem(row);
+        if (!ok)
+            return false;
+    }
+}
+
+static void reserve(struct source_reader *r, int ncols)
+{
+    if (ncols <= r->cap)
+        return;
+    r->cap = ncols;
+    r->cells = mem_realloc(r->cells, (size_t)ncols * sizeof(*r->cells));
+    r->values = mem_realloc(r->values, (size_t)ncols * sizeof(*r->values));
+}
+
+static bool read_chunk(struct source_reader *r, const struct table *t, const struct chunk *c,
+                       source_row_fn *fn, void *ctx, struct error *err)
+{
+    struct buf name = {0};
+    bool ok =
+        point_import(r->conn, r->point->snapshot, err) && current_name(r, t, c, &name, err) &&
+        lock_relation(r, t, buf_cstr(&name), err) && check_file(r, t, c, buf_cstr(&name), err) &&
+        check_columns(r, t, buf_cstr(&name), err) && start_copy(r, t, c, buf_cstr(&name), err) &&
+        copy_rows(r, t, fn, ctx, err) && pg_query(r->conn, "ending the chunk", "COMMIT", NULL, err);
+
+    buf_free(&name);
+    return ok;
+}
+
+bool snapshot_reader_chunk(struct source_reader *r, const struct table *t, const struct chunk *c,
+                           source_row_fn *row, void *ctx, struct error *err)
+{
+    if (r->conn == NULL && !pg_conn_open(&r->conn, &r->point->s->target, "reader", false, err))
+        return false;
+    reserve(r, t->ncols);
+    if (read_chunk(r, t, c, row, ctx, err))
+        return true;
+    /* In the middle of a COPY or of a failed transaction: a new session is the sure way out. */
+    pg_conn_close(r->conn);
+    r->conn = NULL;
+    if (err == NULL)
+        return false;
+    if (err->kind == ERROR_DATA || (err->sqlstate[0] != '\0' && err->table == 0))
+        err->table = t->oid;
+    return error_prefix(err, "reading %s.%s", t->schema, t->name);
+}
