@@ -1,0 +1,10 @@
+CREATE SCHEMA IF NOT EXISTS "public";
+CREATE TABLE "public"."pairs" ("a" integer NOT NULL, "b" uuid NOT NULL, "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
+CREATE TABLE "public"."_penstock_load_1" ("a" integer NOT NULL, "b" uuid NOT NULL, "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
+CREATE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" smallint, "_penstock_mask" text, "_penstock_o1" integer, "_penstock_o2" uuid, "a" integer, "b" uuid, "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
+ANALYZE pg_temp."_penstock_stage_16385";
+DELETE FROM "public"."pairs";
+DELETE FROM "public"."pairs" AS t USING pg_temp."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 0 AND t."a" = s."a" AND t."b" = s."b";
+MERGE INTO "public"."pairs" AS t USING (SELECT s."a", s."b", s."_penstock_csn", s."_penstock_committed_at" FROM pg_temp."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1) AS s ON t."a" = s."a" AND t."b" = s."b" WHEN MATCHED THEN UPDATE SET "_penstock_csn" = s."_penstock_csn", "_penstock_committed_at" = s."_penstock_committed_at" WHEN NOT MATCHED THEN INSERT ("a", "b", "_penstock_csn", "_penstock_committed_at") VALUES (s."a", s."b", s."_penstock_csn", s."_penstock_committed_at");
+TRUNCATE TABLE pg_temp."_penstock_stage_16385";
+INSERT INTO "public"."_penstock_load_1" ("a", "b", "_penstock_csn", "_penstock_committed_at") SELECT s."a", s."b", s."_penstock_csn", s."_penstock_committed_at" FROM pg_temp."_penstock_stage_16385" AS s;

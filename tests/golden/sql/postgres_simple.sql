@@ -1,0 +1,11 @@
+CREATE SCHEMA IF NOT EXISTS "public";
+CREATE TABLE "public"."orders" ("id" bigint NOT NULL, "name" character varying(40), "total" numeric(10,2), "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
+CREATE TABLE "public"."_penstock_load_1" ("id" bigint NOT NULL, "name" character varying(40), "total" numeric(10,2), "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
+CREATE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" smallint, "_penstock_mask" text, "_penstock_o1" bigint, "id" bigint, "name" character varying(40), "total" numeric(10,2), "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
+ANALYZE pg_temp."_penstock_stage_16385";
+UPDATE pg_temp."_penstock_stage_16385" AS s SET "name" = CASE WHEN substr(s."_penstock_mask", 2, 1) = '1' THEN t."name" ELSE s."name" END, "total" = CASE WHEN substr(s."_penstock_mask", 3, 1) = '1' THEN t."total" ELSE s."total" END FROM "public"."orders" AS t WHERE s."_penstock_mask" IS NOT NULL AND t."id" = coalesce(s."_penstock_o1", s."id");
+DELETE FROM "public"."orders";
+DELETE FROM "public"."orders" AS t USING pg_temp."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 0 AND t."id" = s."id";
+MERGE INTO "public"."orders" AS t USING (SELECT s."id", s."name", s."total", s."_penstock_csn", s."_penstock_committed_at" FROM pg_temp."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1) AS s ON t."id" = s."id" WHEN MATCHED THEN UPDATE SET "name" = s."name", "total" = s."total", "_penstock_csn" = s."_penstock_csn", "_penstock_committed_at" = s."_penstock_committed_at" WHEN NOT MATCHED THEN INSERT ("id", "name", "total", "_penstock_csn", "_penstock_committed_at") VALUES (s."id", s."name", s."total", s."_penstock_csn", s."_penstock_committed_at");
+TRUNCATE TABLE pg_temp."_penstock_stage_16385";
+INSERT INTO "public"."_penstock_load_1" ("id", "name", "total", "_penstock_csn", "_penstock_committed_at") SELECT s."id", s."name", s."total", s."_penstock_csn", s."_penstock_committed_at" FROM pg_temp."_penstock_stage_16385" AS s;
