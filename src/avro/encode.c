@@ -362,14 +362,14 @@ static bool put_row(struct encoder *e, const struct value *row, bool complete, s
 static bool put_before(struct encoder *e, const struct change *c, struct buf *out,
                        struct error *err)
 {
-    bool full = c->op == CHANGE_UPDATE && c->before_full;
+    bool carried = c->op == CHANGE_DELETE || (c->op == CHANGE_UPDATE && c->before_full);
 
-    if (c->before == NULL || !(full || c->op == CHANGE_DELETE)) {
+    if (c->before == NULL || !carried) {
         buf_u8(out, UNION_NULL);
         return true;
     }
     buf_u8(out, UNION_VALUE);
-    return put_row(e, c->before, full, out, err);
+    return put_row(e, c->before, c->before_full, out, err);
 }
 
 static bool put_after(struct encoder *e, const struct change *c, struct buf *out, struct error *err)

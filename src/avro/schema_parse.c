@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BITS_MAX 83886080 /* Postgres: the longest bit(n) */
+
 static bool same(const char *a, const char *b)
 {
     return a != NULL && strcmp(a, b) == 0;
@@ -79,7 +81,7 @@ static bool from_bytes(const struct node *n, struct column *c, enum column_op *o
         c->kind = TYPE_BITS;
         c->precision = length != NULL ? atoi(length) : 0;
         *op = COLUMN_BITS;
-        return c->precision > 1;
+        return c->precision > 1 && c->precision <= BITS_MAX;
     }
     c->kind = TYPE_BYTES;
     *op = COLUMN_BYTES;
