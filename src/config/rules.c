@@ -127,6 +127,17 @@ static bool url_rules(const struct config_connector *c, struct error *err)
         error_set(err, ERROR_CONFIG, "connection.url: %s: is not a warehouse's URL", scheme);
         return error_hint(err, "write duckdb:PATH or postgres://USER:PASSWORD@HOST:PORT/DB");
     }
+    if (strcmp(class_name, "duckdb") == 0 &&
+        strspn(url + strlen("duckdb:"), ":/") == strlen(url + strlen("duckdb:"))) {
+        error_set(err, ERROR_CONFIG, "connection.url: duckdb: names no file");
+        return error_hint(err, "write duckdb:PATH, for instance duckdb:warehouse.duckdb");
+    }
+    if (strncmp(url, "duckdb::", 8) == 0) {
+        error_set(err, ERROR_CONFIG,
+                  "connection.url: a warehouse in memory would forget its "
+                  "checkpoint");
+        return error_hint(err, "name a file: duckdb:warehouse.duckdb");
+    }
     if (strcmp(class_name, "postgres-warehouse") == 0) {
         struct url_postgres u;
 

@@ -273,7 +273,7 @@ size_t urls_scheme(const char *url, char *out, size_t size)
         size_t i = 0;
 
         for (; i < n && i < size - 1; i++)
-            out[i] = (char)tolower((unsigned char)url[i]);
+            out[i] = url[i];
         out[i] = '\0';
     }
     return n;

@@ -28,7 +28,8 @@ struct url_postgres {
 bool url_parse_postgres(const char *url, struct url_postgres *out, struct error *err);
 void url_postgres_free(struct url_postgres *u);
 
-/* Length of the scheme before the first ':', copied in lower case to out (may be NULL); 0: none. */
+/* Length of the scheme before the first ':', copied to out (may be NULL); 0: none. Lower case only
+ * is a scheme that is known. */
 size_t urls_scheme(const char *url, char *out, size_t size);
 /* The class that takes URLs of this scheme ("duckdb", "postgres-warehouse", "mysql" ...). */
 const char *urls_class(const char *scheme, bool source);
