@@ -175,8 +175,8 @@ static bool put_misfit(struct appender *ap, const struct append_column *c, const
     }
     error_set(err, ERROR_DATA, "table %s: column \"%s\" of type %s cannot hold %s", ap->table,
               c->name, c->type_name, misfit);
-    return error_hint(err, "set value.overflow.mode to null, or give the column another type with "
-                           "column.type.override");
+    return error_hint(err, "set value.overflow.mode to null, or change the value at the source and "
+                           "load the table again");
 }
 
 static bool put_value(struct appender *ap, const struct append_column *c, const struct value *v,

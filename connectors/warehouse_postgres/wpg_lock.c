@@ -2,8 +2,9 @@
 /*
  * Who blocks us. A statement that has waited 2 s is looked up every 2 s from a second connection
  * with pg_blocking_pids; the blocker is logged at most every 10 s. A blocker that is an older
- * session of our own name, and not one of this process, is what a killed or paused predecessor
- * left behind: it is terminated, so that its open transaction does not hold the new owner up.
+ * session of our own name (up to its last ":", behind which is only its role), and not one of this
+ * process, is what a killed or paused predecessor left behind: it is terminated, so that its open
+ * transaction does not hold the new owner up.
  * Nothing here fails: a watch that cannot be kept is only not kept.
  */
 #include "util/clock.h"
@@ -17,6 +18,7 @@
 
 #define LOOK_MS 2000
 #define LOG_MS 10000
+#define NAMEDATALEN 64 /* of the server: an application_name has 63 bytes */
 
 /* A prepared transaction has pid 0 and no row in pg_stat_activity. */
 static const char blockers_sql[] =
@@ -51,6 +53,17 @@ static bool is_ours(struct warehouse *w, int pid)
     return found;
 }
 
+/* "penstock:shop:sink" and "penstock:shop:books" have one owner. The server cuts names. */
+static bool same_owner(const char *theirs, const char *ours)
+{
+    const char *role = strrchr(ours, ':');
+    size_t n = role ? (size_t)(role + 1 - ours) : 0;
+
+    if (n == 0 || strlen(ours) >= NAMEDATALEN)
+        return strncmp(theirs, ours, NAMEDATALEN - 1) == 0;
+    return strncmp(theirs, ours, n) == 0 && strchr(theirs + n, ':') == NULL;
+}
+
 static PGresult *ask(PGconn *conn, const char *sql, int pid)
 {
     char number[16];
@@ -66,7 +79,7 @@ static void terminate(PGconn *conn, const struct session *s, int pid)
 
     if (PQresultStatus(res) == PGRES_TUPLES_OK)
         log_warn("warehouse session ended session=%s pid=%d reason=\"an older session of the same "
-                 "name blocked this one\"",
+                 "owner blocked this one\"",
                  s->name, pid);
     else
         log_warn("warehouse session cannot be ended session=%s pid=%d sqlstate=%s", s->name, pid,
@@ -83,7 +96,7 @@ static void look_at(struct wpg_watch *watch, struct session *s, const PGresult *
     const char *name = PQgetvalue(res, row, 1);
     bool older = PQgetvalue(res, row, 4)[0] == 't';
 
-    if (pid > 0 && older && strcmp(name, s->name) == 0 && !is_ours(s->w, pid)) {
+    if (pid > 0 && older && same_owner(name, s->name) && !is_ours(s->w, pid)) {
         terminate(watch->conn, s, pid);
         return;
     }

@@ -4,6 +4,8 @@ import glob
 import os
 import subprocess
 
+import pytest
+
 import harness
 
 
@@ -24,8 +26,38 @@ def build_probe(folder):
     return program
 
 
-def test_probe(warehouse, wdb, run_folder):
-    probe = build_probe(run_folder)
-    r = subprocess.run([probe, warehouse.url(wdb)], stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, timeout=120, text=True)
-    assert r.returncode == 0, r.stdout[-8000:]
+def started(version):
+    try:
+        return harness.Postgres(version=version)
+    except RuntimeError as e:
+        pytest.skip(str(e))
+
+
+@pytest.fixture(scope="module")
+def probe(run_folder):
+    return build_probe(run_folder)
+
+
+def run(probe, url):
+    return subprocess.run([probe, url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=120, text=True)
+
+
+@pytest.mark.parametrize("version", [None, 16, 17, 18])
+def test_probe(probe, version):
+    server = started(version)
+    try:
+        server.create("wh")
+        r = run(probe, server.url("wh"))
+        assert r.returncode == 0, r.stdout[-8000:]
+    finally:
+        server.stop()
+
+
+def test_too_old(probe):
+    server = started(14)
+    try:
+        r = run(probe, server.url())
+        assert r.returncode == 1 and "MERGE needs 15 or later" in r.stdout, r.stdout
+    finally:
+        server.stop()

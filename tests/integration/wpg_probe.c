@@ -173,7 +173,7 @@ static void blockers(struct handle *h, const char *url)
     int64_t start;
 
     OK(handle_open(&before, url, NULL, &err));
-    OK(ops->connect(before.w, "penstock:probe:sink", &old, &err));
+    OK(ops->connect(before.w, "penstock:probe:books", &old, &err));
     OK(ops->begin(old, &err));
     OK(ops->exec(old, "UPDATE wpg_probe.s SET v = 'old' WHERE i = 2", NULL, &err));
     OK(ops->connect(h->w, "penstock:probe:sink", &new_one, &err));
@@ -183,7 +183,7 @@ static void blockers(struct handle *h, const char *url)
     FAILS(ops->commit(old, &err), ERROR_RETRY);
     ops->disconnect(old);
 
-    OK(ops->connect(before.w, "penstock:probe:other", &old, &err));
+    OK(ops->connect(before.w, "penstock:else:sink", &old, &err));
     OK(ops->begin(old, &err));
     OK(ops->exec(old, "UPDATE wpg_probe.s SET v = 'old' WHERE i = 2", NULL, &err));
     OK(ops->exec(new_one, "SET lock_timeout = '3s'", NULL, &err));
@@ -317,6 +317,7 @@ int main(int argc, char **argv)
     if (!handle_open(&h, argv[1], NULL, &err) ||
         !ops->connect(h.w, "penstock:probe:main", &s, &err)) {
         printf("FAIL %s\n", err.message);
+        handle_close(&h);
         return 1;
     }
     OK(ops->exec(s, "DROP SCHEMA IF EXISTS wpg_probe CASCADE", NULL, &err));

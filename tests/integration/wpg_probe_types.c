@@ -389,8 +389,32 @@ void probe_loader(struct session *s)
     arena_free(a);
 }
 
+/* 17 and later have infinite intervals; before, they are refused. */
+static void infinite_intervals(struct session *s)
+{
+    static const struct type_case infinite = {
+        "interval", TYPE_INTERVAL, {T("infinity"), T("-infinity")}};
+    struct value v = {.state = VALUE_SET, .s = {.p = "infinity", .len = 8}};
+    struct arena *a = arena_new("probe");
+    struct error err = {0};
+    struct rowset r;
+    int64_t nulled;
+
+    OK(ops->query(s, a, "SHOW server_version_num", &r, &err));
+    if (atoi(rowset_get(&r, 0, 0)) >= 170000) {
+        one_type(s, a, &infinite);
+    } else {
+        OK(ops->exec(s, "CREATE TEMP TABLE one (v interval)", NULL, &err));
+        FAILS(append_text(s, "interval", TYPE_INTERVAL, OVERFLOW_STOP, v, &nulled, &err),
+              ERROR_DATA);
+        OK(ops->exec(s, "DROP TABLE pg_temp.one", NULL, &err));
+    }
+    arena_free(a);
+}
+
 void probe_types(struct session *s)
 {
+    infinite_intervals(s);
     all_types(s);
     long_numbers(s);
 }
