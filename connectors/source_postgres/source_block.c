@@ -11,7 +11,8 @@
 
 /* clang-format off */
 #define REQUIRED(name, type) "{\"name\":\"" name "\",\"type\":\"" type "\"},"
-#define OPTIONAL(name, type) "{\"name\":\"" name "\",\"type\":[\"null\",\"" type "\"],\"default\":null}"
+#define OPTIONAL(name, type) \
+    "{\"name\":\"" name "\",\"type\":[\"null\",\"" type "\"],\"default\":null}"
 
 static const char schema[] =
     "{\"type\":\"record\",\"name\":\"Source\",\"namespace\":\"io.debezium.connector.postgresql\","
