@@ -10,6 +10,8 @@
 #include "load_cases.h"
 #include "source_postgres/source_block.h"
 
+#include <stdio.h>
+
 struct pipe {
     struct arena *a;
     struct table *source; /* as the encoder has it */
