@@ -75,7 +75,7 @@ static bool has_rows(const struct section *s)
 /* Default, or what else stands in its column. */
 static const char *default_text(const struct setting *s)
 {
-    return s->only != NULL ? s->only : s->def != NULL ? s->def : s->required ? "(required)" : "";
+    return s->def != NULL ? s->def : s->required ? "(required)" : "";
 }
 
 static void print_table(void)
@@ -91,7 +91,7 @@ static void print_table(void)
         for (const struct setting *s = all[i].settings; s->name != NULL; s++) {
             printf("  %-38s %-16s %-18s %s", s->name, type_name(s->type), default_text(s), s->doc);
             if (s->only != NULL)
-                printf(" No other value.");
+                printf(" Only \"%s\".", s->only);
             if (s->choices != NULL)
                 printf(" [%s]", s->choices);
             if (s->min != 0 || s->max != 0)

@@ -51,6 +51,21 @@ static char *shown_value(const struct setting *s, const char *raw, const char *v
     return mem_strdup(reference ? raw : value);
 }
 
+/* A choice may be called null, which YAML has another meaning for. */
+static bool has_choice(const struct setting *s, const char *wanted)
+{
+    size_t n = strlen(wanted);
+
+    for (const char *p = s->choices; p != NULL && *p != '\0'; p += *p == ',') {
+        size_t len = strcspn(p, ",");
+
+        if (len == n && memcmp(p, wanted, n) == 0)
+            return true;
+        p += len;
+    }
+    return false;
+}
+
 static bool add_entry(struct config *c, const struct config_input *in, const struct raw_entry *raw,
                       struct error *err)
 {
@@ -65,8 +80,8 @@ static bool add_entry(struct config *c, const struct config_input *in, const str
     memset(e, 0, sizeof(*e));
     e->setting = s;
     e->user = true;
-    if (in->literal)
-        e->value = mem_strdup(raw->value);
+    if (in->literal || raw->null)
+        e->value = mem_strdup(raw->null && has_choice(s, "null") ? "null" : raw->value);
     else if (!config_resolve(raw->value, &e->value, &reference, err))
         return error_prefix(err, "%s", raw->key);
     e->shown = shown_value(s, raw->value, e->value, reference);

@@ -28,6 +28,7 @@ struct config {
 struct raw_entry {
     const char *key, *value;
     int line;
+    bool null; /* YAML's null or nothing; value is "" */
 };
 
 struct config_input {

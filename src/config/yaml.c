@@ -111,7 +111,7 @@ static bool flat_map(struct reading *r, const char *what, struct raw_map *out)
         return error_hint(r->err, "write  key: value  lines, indented, below it");
     }
     for (;;) {
-        struct raw_entry e;
+        struct raw_entry e = {0};
 
         if (!next(r))
             return false;
@@ -120,6 +120,7 @@ static bool flat_map(struct reading *r, const char *what, struct raw_map *out)
         e.line = line_of(r);
         if (!scalar(r, "a key", &e.key) || !next(r) || !scalar(r, e.key, &e.value))
             return false;
+        e.null = is_null(&r->event);
         for (size_t i = 0; i < out->n; i++)
             if (strcmp(out->entries[i].key, e.key) == 0)
                 return duplicate(r, e.key, e.line, out->entries[i].line);

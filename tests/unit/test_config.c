@@ -522,10 +522,11 @@ static void files(void **state)
         "\"tasks.max\": 1, \"plugin.name\": \"pgoutput\", \"tombstones.on.delete\": false,"
         "\"topic.prefix\": \"shop\", \"database.hostname\": \"h\", \"database.dbname\": \"d\"},"
         "\"w\": {\"connector.class\": \"postgres-warehouse\", \"topics\": \"shop.a.b, shop.a.c\","
-        "\"connection.url\": \"postgres://u:p@h/d\"}}}");
+        "\"value.overflow.mode\": null, \"connection.url\": \"postgres://u:p@h/d\"}}}");
     if (f == NULL)
         fail_msg("%s / %s", err.message, err.hint);
     assert_true(config_takes_topic(f->connectors[1].config, "shop.a.c"));
+    assert_string_equal(config_string(f->connectors[1].config, "value.overflow.mode"), "null");
     assert_false(config_takes_topic(f->connectors[1].config, "shop.a"));
     config_file_free(f);
 }
