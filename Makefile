@@ -30,7 +30,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/f
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
 ALL_CFLAGS = -std=gnu11 $(WARN) $(OPT) $(SAN) -D_GNU_SOURCE -DPENSTOCK_VERSION='"$(VERSION)"' \
-	-Isrc -Iconnectors -isystem $(DEPS)/duckdb $(PKG_CFLAGS) -pthread $(CFLAGS)
+	-iquote src -iquote connectors -isystem $(DEPS)/duckdb $(PKG_CFLAGS) -pthread $(CFLAGS)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIBS = $(PKG_LIBS) -L$(DEPS)/duckdb -lduckdb -lm -pthread

@@ -30,7 +30,7 @@ def check_format(sources):
 def check_headers(headers):
     for h in headers:
         r = subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-                            "-fsyntax-only", "-Isrc", "-Iconnectors", "-isystem", ".deps/duckdb",
+                            "-fsyntax-only", "-iquote", "src", "-iquote", "connectors", "-isystem", ".deps/duckdb",
                             "-isystem", "/usr/include/postgresql", "-x", "c", "-"],
                            input=f'#include "{os.path.abspath(h)}"\n', capture_output=True, text=True)
         if r.returncode != 0 and not h.startswith("tests/"):

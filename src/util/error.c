@@ -32,18 +32,21 @@ bool error_hint(struct error *err, const char *fmt, ...)
 
 bool error_prefix(struct error *err, const char *fmt, ...)
 {
-    char old[sizeof(err->message)];
+    char prefix[sizeof(err->message)];
+    size_t n, keep;
     va_list ap;
-    int n;
 
     if (err == NULL)
         return false;
-    memcpy(old, err->message, sizeof(old));
     va_start(ap, fmt);
-    n = vsnprintf(err->message, sizeof(err->message), fmt, ap);
+    vsnprintf(prefix, sizeof(prefix) - 2, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof(err->message))
-        snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %s", old);
+    strcat(prefix, ": ");
+    n = strlen(prefix);
+    keep = strnlen(err->message, sizeof(err->message) - 1 - n);
+    memmove(err->message + n, err->message, keep);
+    memcpy(err->message, prefix, n);
+    err->message[n + keep] = '\0';
     return false;
 }
 
