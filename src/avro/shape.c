@@ -455,6 +455,8 @@ const char *shape_describe(struct arena *a, const struct shape *n)
                 arena_printf(a, "%s%s%s", text, i ? ", " : "", shape_describe(a, n->branches[i]));
         return arena_printf(a, "%s]", text);
     }
+    if (n->type == SHAPE_ARRAY || n->type == SHAPE_MAP)
+        return arena_printf(a, "%s of %s", text, shape_describe(a, n->branches[0]));
     if (shape_is_named(n))
         text = arena_printf(a, "%s %s", text, n->name);
     if (n->logical && strcmp(n->logical, "decimal") == 0)
