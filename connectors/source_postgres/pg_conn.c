@@ -304,8 +304,8 @@ bool pg_receive(struct pg_conn *c, const char *what, int64_t deadline_ms, PGresu
         last = r;
         if (PQresultStatus(r) == PGRES_COPY_OUT || PQresultStatus(r) == PGRES_COPY_BOTH)
             break; /* what follows is data */
-        if (PQstatus(c->pg) == CONNECTION_BAD)
-            break;
+        if (PQresultStatus(r) == PGRES_COPY_IN || PQstatus(c->pg) == CONNECTION_BAD)
+            break; /* the server ended its half of a stream, or everything */
     }
     if (last == NULL) {
         pg_error_lost(err, c->pg, what);

@@ -13,7 +13,7 @@
 #include <libpq-fe.h>
 #include <stdint.h>
 
-/* Set by any thread; stays set until pg_cancel_clear. */
+/* A flag that wakes polls. Set by any thread; stays set until pg_cancel_clear. */
 struct pg_cancel {
     int fd; /* an eventfd, readable while set */
 };

@@ -169,8 +169,6 @@ static void create_command(const struct source *s, const char *name, bool tempor
     buf_puts(sql, temporary ? " TEMPORARY LOGICAL pgoutput" : " LOGICAL pgoutput");
     if (s->facts.version < 150000)
         buf_puts(sql, " EXPORT_SNAPSHOT");
-    else if (!temporary && s->settings.failover && s->facts.version >= 170000)
-        buf_puts(sql, " (SNAPSHOT 'export', FAILOVER true)");
     else
         buf_puts(sql, " (SNAPSHOT 'export')");
 }

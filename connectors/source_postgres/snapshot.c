@@ -54,7 +54,7 @@ void snapshot_reader_close(struct source_reader *r)
 
 static bool rewritten(const struct table *t, const char *why, struct error *err)
 {
-    error_set(err, ERROR_DATA, "table %s.%s was %s while it was read", t->schema, t->name, why);
+    error_set(err, ERROR_RETRY, "table %s.%s was %s while it was read", t->schema, t->name, why);
     error_hint(err, "it is loaded again under a new snapshot");
     if (err != NULL)
         err->table = t->oid;
@@ -256,7 +256,12 @@ bool snapshot_reader_chunk(struct source_reader *r, const struct table *t, const
     r->conn = NULL;
     if (err == NULL)
         return false;
-    if (err->kind == ERROR_DATA || (err->sqlstate[0] != '\0' && err->table == 0))
+    if (strcmp(err->sqlstate, "42501") == 0) { /* the right was taken away: this table's fault */
+        err->kind = ERROR_DATA;
+        error_hint(err, "run: GRANT SELECT ON the table and its partitions TO %s",
+                   r->point->s->facts.user);
+    }
+    if (err->kind == ERROR_DATA)
         err->table = t->oid;
     return error_prefix(err, "reading %s.%s", t->schema, t->name);
 }

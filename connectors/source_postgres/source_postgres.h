@@ -25,7 +25,6 @@ struct pg_settings {
     char slot[PG_NAME_SIZE];
     char publication[PG_NAME_SIZE];
     enum publication_mode mode;
-    bool failover;          /* slot.failover */
     int64_t chunk_pages;    /* heap blocks a chunk */
     int64_t wait_notice_ms; /* how often a wait for other transactions is said */
 };
@@ -56,7 +55,7 @@ struct source {
     struct pg_target target;
     struct pg_cancel cancel;
     struct pg_conn *control; /* NULL until needed */
-    bool has_facts;          /* of the server that `connect` met */
+    bool has_facts;
     struct pg_facts facts;
     struct pg_stream *stream; /* NULL unless streaming */
 

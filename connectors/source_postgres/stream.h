@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The replication stream: START_REPLICATION, its messages, and what we acknowledge. */
+#ifndef SOURCE_POSTGRES_STREAM_H
+#define SOURCE_POSTGRES_STREAM_H
+
+#include "source_postgres/source_postgres.h"
+
+MUST_CHECK bool stream_start(struct source *s, const char *position,
+                             const struct stream_table *tables, int n, struct error *err);
+MUST_CHECK bool stream_poll(struct source *s, int timeout_ms, const struct change_sink *sink,
+                            bool *drained, struct error *err);
+MUST_CHECK bool stream_tick(struct source *s, struct error *err);
+void stream_stop(struct source *s);
+void stream_acknowledge(struct source *s, const char *position);
+int64_t stream_lag_bytes(struct source *s, const char *position);
+
+#endif
