@@ -151,7 +151,6 @@ void board_set_state(struct board *b, const char *connector, enum connector_stat
                      enum connector_state task, const char *trace)
 {
     enum connector_state was_state, was_task;
-    enum log_level level = LOG_INFO;
     struct entry *e;
 
     pthread_mutex_lock(&b->lock);
@@ -165,15 +164,11 @@ void board_set_state(struct board *b, const char *connector, enum connector_stat
     replace(&e->trace, trace);
     pthread_mutex_unlock(&b->lock);
 
-    if (was_state == connector_state && was_task == task)
-        return;
-    if (task == CONNECTOR_FAILED || connector_state == CONNECTOR_FAILED)
-        level = LOG_ERROR;
-    else if (task == CONNECTOR_RESTARTING)
-        level = LOG_WARN;
-    log_write(level, "connector state name=%s from=%s to=%s task_from=%s task_to=%s reason=%s",
-              connector, connector_state_name(was_state), connector_state_name(connector_state),
-              connector_state_name(was_task), connector_state_name(task), trace ? trace : "");
+    /* Why it failed is logged by who handles the error. */
+    if (was_state != connector_state || was_task != task)
+        log_info("connector state name=%s from=%s to=%s task_from=%s task_to=%s", connector,
+                 connector_state_name(was_state), connector_state_name(connector_state),
+                 connector_state_name(was_task), connector_state_name(task));
 }
 
 static int row_compare(const struct row *r, const char *connector, const char *schema,

@@ -121,8 +121,8 @@ static void test_connectors(void **state)
     assert_false(board_ready(b, a, &why));
     assert_string_equal(why, "shop is UNASSIGNED; dw is UNASSIGNED");
     capture(fail_shop, b, log, sizeof(log));
-    line = strstr(log, "error connector state name=shop from=UNASSIGNED to=RUNNING "
-                       "task_from=UNASSIGNED task_to=FAILED reason=wal_level is replica\n");
+    line = strstr(log, "info  connector state name=shop from=UNASSIGNED to=RUNNING "
+                       "task_from=UNASSIGNED task_to=FAILED\n");
     assert_non_null(line);
     assert_null(strstr(strchr(line, '\n'), "connector state")); /* once */
     board_connectors(b, a, &c, &n);
