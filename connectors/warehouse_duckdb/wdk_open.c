@@ -256,6 +256,7 @@ static bool set_options(duckdb_config c, const struct warehouse *w, const struct
         {"temp_directory", w->temp_directory},
         /* A backstop: wdk_maintain makes checkpoints earlier, outside of commits. */
         {"checkpoint_threshold", "512MB"},
+        {"max_vacuum_tasks", "0"}, /* wdk_maintain.c */
         {"autoinstall_known_extensions", "false"},
         {"autoload_known_extensions", "false"},
         {"allow_community_extensions", "false"},
@@ -296,8 +297,8 @@ static bool open_database(struct warehouse *w, const struct config *cfg, struct 
 static bool pin_settings(struct warehouse *w, struct error *err)
 {
     static const char *const statements[] = {
-        "SET GLOBAL TimeZone = 'UTC'", "SET GLOBAL Calendar = 'gregorian'",
-        "SET GLOBAL max_vacuum_tasks = 0", /* wdk_maintain.c */
+        "SET GLOBAL TimeZone = 'UTC'",
+        "SET GLOBAL Calendar = 'gregorian'",
     };
     struct session *s = NULL;
     bool ok = wdk_connect(w, "open", &s, err);

@@ -9,7 +9,6 @@
 #include "warehouse_duckdb/wdk.h"
 
 #include <string.h>
-#include <strings.h>
 
 bool wdk_usable(struct session *s, struct error *err)
 {
@@ -42,7 +41,7 @@ bool wdk_exec(struct session *s, const char *sql, int64_t *affected, struct erro
         return false;
     n = (int64_t)duckdb_rows_changed(&r);
     duckdb_destroy_result(&r);
-    if (n > 0 && (strncasecmp(sql, "DELETE", 6) == 0 || strncasecmp(sql, "UPDATE", 6) == 0))
+    if (n > 0 && strncmp(sql, "DELETE FROM ", 12) == 0 && strncmp(sql + 12, "temp.", 5) != 0)
         atomic_fetch_add(&s->w->dead, n);
     if (affected != NULL)
         *affected = n;

@@ -723,6 +723,25 @@ static void test_maintain(void **state)
     assert_false(ops->maintain(f->s, true, &f->err));
 }
 
+static void test_vacuum(void **state)
+{
+    struct fixture *f = *state;
+    const char *sizes = "SELECT estimated_size > 300000 FROM duckdb_tables()";
+
+    exec(f, "CREATE SCHEMA \"S \"\"x\"");
+    exec(f, "CREATE TABLE \"S \"\"x\".\"T x\" AS SELECT i, md5(i::VARCHAR) AS x FROM "
+            "range(400000) r(i)");
+    exec(f, "CHECKPOINT");
+    exec(f, "DELETE FROM \"S \"\"x\".\"T x\" WHERE i % 5 > 1");
+    f->w->wal_since_ms = clock_mono_ms() - 60000;
+    if (!ops->maintain(f->s, true, &f->err))
+        fail_msg("maintain: %s", f->err.message);
+    assert_false(exists(f->file, ".wal"));
+    answers(f, sizes, "false");
+    answers(f, "SELECT count(*), sum(i) FROM \"S \"\"x\".\"T x\"", "160000|31999680000");
+    answers(f, "SELECT current_setting('max_vacuum_tasks')", "0");
+}
+
 /* The database is closed by DuckDB itself; closing and opening it again brings all of it back. */
 static void test_fatal_error(void **state)
 {
@@ -945,6 +964,7 @@ int main(void)
         TEST(test_column_types),
         TEST(test_clean_stop),
         TEST(test_maintain),
+        TEST(test_vacuum),
         TEST(test_fatal_error),
         TEST(test_open_refused),
         TEST(test_newer_storage),
