@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 import harness  # noqa: E402
+from both import Both  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -91,3 +92,11 @@ def penstock():
         if p.process is not None and p.process.poll() is None:
             p.process.kill()
             p.process.wait(10)
+
+
+@pytest.fixture
+def both(penstock, source, db, warehouse, wdb, duck):
+    """The source into Postgres and DuckDB at once (both.py)."""
+    def make(**kw):
+        return Both(penstock, source, db, warehouse, wdb, duck, **kw)
+    return make

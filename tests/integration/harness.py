@@ -347,7 +347,7 @@ def wait_caught_up(penstock, source, db, timeout=60, where="warehouse_position")
 
 
 GUCS = ("-c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=3 "
-        "-c bytea_output=hex -c timezone=UTC -c lc_monetary=C")
+        "-c bytea_output=hex -c timezone=UTC -c lc_monetary=C -c search_path=")
 
 
 def columns(server, db, schema, table):
@@ -361,11 +361,28 @@ def quote(name):
     return '"' + name.replace('"', '""') + '"'
 
 
-def pg_rows(server, db, schema, table, cols):
-    """Every row as canonical text, sorted."""
-    exprs = ", ".join(f"{quote(c)}::text" for c in cols) or "1"
+def _text(q):
+    """The type's own output: a cast to text would take blanks off character(n), add masks to inet;
+    and a row of NULLs is not NULL."""
+    return f"CASE WHEN {q} IS DISTINCT FROM NULL THEN concat({q}) END"
+
+
+def _source_text(name, type_):
+    """As _text; a "char" with its high bit set as PostgreSQL 16 and later print it (before, a byte
+    that is no UTF-8)."""
+    q = quote(name)
+    if type_ != '"char"':
+        return _text(q)
+    byte = f"get_byte(charsend({q}), 0)"
+    return (f"CASE WHEN {byte} > 127 THEN '\\' || ({byte} >> 6) || (({byte} >> 3) & 7) || "
+            f"({byte} & 7) ELSE {q}::text END")
+
+
+def pg_rows(server, db, schema, table, exprs):
+    """These expressions for every row, sorted."""
     with psycopg.connect(server.dsn(db), autocommit=True, options=GUCS) as c:
-        rows = c.execute(f"SELECT {exprs} FROM {quote(schema)}.{quote(table)}").fetchall()
+        rows = c.execute(f"SELECT {', '.join(exprs) or '1'} FROM "
+                         f"{quote(schema)}.{quote(table)}").fetchall()
     return sorted(rows, key=repr)
 
 
@@ -388,7 +405,9 @@ def _pg_expr(name, type_):
         return f"{q}::numeric::text"
     if type_ in ("real", "double precision"):
         return f"float8send({q}::float8)::text"
-    return f"{q}::text"
+    if type_ == "boolean":
+        return f"{q}::text"
+    return _source_text(name, type_)
 
 
 def _duck_expr(name, type_):
@@ -454,9 +473,9 @@ def show_difference(what, a, b):
 def assert_equal_postgres(source, sdb, warehouse, wdb, *tables):
     for name in tables:
         schema, table = name.split(".", 1)
-        cols = [c for c, _ in columns(source, sdb, schema, table)]
-        a = pg_rows(source, sdb, schema, table, cols)
-        b = pg_rows(warehouse, wdb, schema, table, cols)
+        cols = columns(source, sdb, schema, table)
+        a = pg_rows(source, sdb, schema, table, [_source_text(c, t) for c, t in cols])
+        b = pg_rows(warehouse, wdb, schema, table, [_text(quote(c)) for c, _ in cols])
         if a != b:
             show_difference(name, a, b)
 
