@@ -172,7 +172,7 @@ static bool error_lost(struct error *err, PGconn *conn)
     return false;
 }
 
-bool pg_error_result(struct error *err, PGconn *conn, const PGresult *res)
+bool pg_sqlstate_result(struct error *err, PGconn *conn, const PGresult *res)
 {
     const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
     const char *primary = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
@@ -221,7 +221,7 @@ static bool needs_a_person(const char *text)
     return false;
 }
 
-bool pg_error_connect(struct error *err, PGconn *conn)
+bool pg_sqlstate_connect(struct error *err, PGconn *conn)
 {
     const char *text = PQerrorMessage(conn);
     char state[6] = "", message[768];

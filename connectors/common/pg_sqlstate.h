@@ -22,13 +22,13 @@ void pg_message_mask(char *message);
  * the SQLSTATE that ended it if its verbosity is PQERRORS_VERBOSE). res is borrowed and may be
  * NULL. Returns false.
  */
-bool pg_error_result(struct error *err, PGconn *conn, const PGresult *res);
+bool pg_sqlstate_result(struct error *err, PGconn *conn, const PGresult *res);
 
 /*
  * Fills err from a connection that could not be made. Its verbosity must have been
  * PQERRORS_VERBOSE: that is how the SQLSTATE gets into the text, whatever the server's language.
  * Returns false.
  */
-bool pg_error_connect(struct error *err, PGconn *conn);
+bool pg_sqlstate_connect(struct error *err, PGconn *conn);
 
 #endif

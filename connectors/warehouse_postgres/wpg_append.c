@@ -124,7 +124,7 @@ static bool send_bytes(struct appender *ap, const void *data, size_t len, struct
         int sent = PQputCopyData(ap->s->conn, p, n);
 
         if (sent < 0) {
-            pg_error_result(err, ap->s->conn, NULL);
+            pg_sqlstate_result(err, ap->s->conn, NULL);
             ap->s->broken = true;
             return false;
         }
@@ -239,7 +239,7 @@ static bool read_outcome(struct appender *ap, struct error *err)
             copied = strtoll(PQcmdTuples(res), NULL, 10);
         } else if (!seen || ok) {
             ok = false;
-            pg_error_result(err, ap->s->conn, res);
+            pg_sqlstate_result(err, ap->s->conn, res);
             add_context(err, res);
         }
         seen = true;
@@ -250,7 +250,7 @@ static bool read_outcome(struct appender *ap, struct error *err)
         }
     }
     if (!seen)
-        return pg_error_result(err, ap->s->conn, NULL);
+        return pg_sqlstate_result(err, ap->s->conn, NULL);
     if (ok && copied != ap->rows)
         return error_set(err, ERROR_FATAL, "table %s: %lld rows were sent and %lld were loaded",
                          ap->table, (long long)ap->rows, (long long)copied);
@@ -269,7 +269,7 @@ static bool finish(struct appender *ap, struct error *err)
             return false;
     if (sent < 0) {
         ap->s->broken = true;
-        return pg_error_result(err, ap->s->conn, NULL);
+        return pg_sqlstate_result(err, ap->s->conn, NULL);
     }
     return read_outcome(ap, err);
 }

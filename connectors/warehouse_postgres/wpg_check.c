@@ -44,7 +44,7 @@ bool wpg_identity(struct warehouse *w, char *out, size_t size, struct error *err
     if (ok)
         snprintf(out, size, "%s/%s", PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1));
     else
-        pg_error_result(err, conn, NULL);
+        pg_sqlstate_result(err, conn, NULL);
     PQclear(res);
     PQfinish(conn);
     return ok;

@@ -212,7 +212,7 @@ static PGconn *connect_host(const struct warehouse *w, const char *name, int hos
                   WPG_CONNECT_TIMEOUT_MS / 1000);
         error_hint(err, "is the server running, and does a firewall let this host reach it?");
     } else {
-        pg_error_connect(err, conn);
+        pg_sqlstate_connect(err, conn);
     }
     PQfinish(conn);
     return NULL;
@@ -236,7 +236,7 @@ static bool pin(PGconn *conn, const char *sql, struct error *err)
     bool ok = PQresultStatus(res) == PGRES_COMMAND_OK;
 
     if (!ok) {
-        pg_error_result(err, conn, res);
+        pg_sqlstate_result(err, conn, res);
         error_prefix(err, "cannot pin the session's settings");
     }
     PQclear(res);

@@ -166,7 +166,7 @@ static bool fail_lost(struct session *s, struct error *err)
 {
     PGresult *res = PQgetResult(s->conn);
 
-    pg_error_result(err, s->conn, res);
+    pg_sqlstate_result(err, s->conn, res);
     PQclear(res);
     s->broken = true;
     if (err != NULL && err->kind == ERROR_FATAL)
@@ -262,7 +262,7 @@ bool wpg_run(struct session *s, const char *sql, ExecStatusType want, ExecStatus
     } else if (last != NULL && PQstatus(s->conn) == CONNECTION_OK && status != PGRES_FATAL_ERROR) {
         error_set(err, ERROR_FATAL, "a statement answered %s", PQresStatus(status));
     } else {
-        pg_error_result(err, s->conn, last);
+        pg_sqlstate_result(err, s->conn, last);
         s->broken = s->broken || PQstatus(s->conn) != CONNECTION_OK;
     }
     PQclear(last);

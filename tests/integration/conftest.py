@@ -24,7 +24,7 @@ class Servers:
 
     def get(self, role, **conf):
         if role not in self.shared:
-            self.shared[role] = harness.Postgres(**conf)
+            self.shared[role] = harness.Postgres(role=role, **conf)
         return self.shared[role]
 
     def stop(self):

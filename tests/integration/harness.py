@@ -83,8 +83,10 @@ def postgres_bin(version=None):
 class Postgres:
     _templates = {}
 
-    def __init__(self, version=None, **conf):
+    def __init__(self, version=None, role="source", **conf):
+        """role: servers of one role are copies of one initdb, with one system identifier."""
         self.bin = postgres_bin(version)
+        self.role = role
         self.port = conf.pop("port", None) or free_port()
         self.dir = tempfile.mkdtemp(prefix="pg-", dir=base())
         if os.getuid() == 0:
@@ -101,7 +103,7 @@ class Postgres:
         self.start()
 
     def _init(self):
-        template = Postgres._templates.get(self.bin)
+        template = Postgres._templates.get((self.bin, self.role))
         if template is None:
             template = tempfile.mkdtemp(prefix="initdb-", dir=base())
             if os.getuid() == 0:
@@ -109,7 +111,7 @@ class Postgres:
             subprocess.run(as_server_user() + [f"{self.bin}/initdb", "-D", f"{template}/data", "-U",
                            "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
                            check=True, stdout=subprocess.DEVNULL, cwd=template)
-            Postgres._templates[self.bin] = template
+            Postgres._templates[(self.bin, self.role)] = template
         subprocess.run(["cp", "-a", f"{template}/data", f"{self.dir}/data"], check=True)
         self.write_conf()
 

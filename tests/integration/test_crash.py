@@ -99,7 +99,7 @@ def test_source_restarts_and_crashes(warehouse, wdb, penstock):
 
 
 def test_warehouse_restarts_and_crashes(source, db, penstock):
-    w = Postgres()
+    w = Postgres(role="warehouse")
     try:
         w.create("w")
         source.script(SCHEMA, db)

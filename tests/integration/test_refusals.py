@@ -87,8 +87,7 @@ def test_another_server_behind_the_address_is_refused(warehouse, wdb, penstock):
     finally:
         a.stop()
     # A server of its own initdb: another system identifier.
-    Postgres._templates.clear()
-    b = Postgres(port=port)
+    b = Postgres(role="another", port=port)
     try:
         b.create("a")
         b.script(TABLE, "a")
