@@ -28,7 +28,8 @@ struct session {
     duckdb_connection con;
     atomic_bool cancelled; /* until the next rollback */
     bool in_transaction;
-    bool failed; /* a statement failed in the open transaction: it can only be rolled back */
+    struct buf changed; /* wdk_order.c: tables whose rows this transaction changed */
+    bool failed;        /* a statement failed in the open transaction: it can only be rolled back */
 };
 
 /* wdk_open.c */
@@ -47,6 +48,10 @@ bool wdk_commit(struct session *s, struct error *err);
 void wdk_rollback(struct session *s);
 /* False with ERROR_RETRY if the session was cancelled or its transaction has failed. */
 bool wdk_usable(struct session *s, struct error *err);
+
+/* wdk_order.c: remembers the table of a DELETE or UPDATE; ERROR_FATAL if one is then altered. */
+void wdk_order_note(struct buf *changed, const char *sql);
+bool wdk_order_allows(const struct buf *changed, const char *sql, struct error *err);
 
 /* wdk_error.c: kind and message (values masked) from DuckDB's own; returns false. */
 bool wdk_error(struct error *err, duckdb_error_type type, const char *message);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session is one DuckDB connection. Two habits of DuckDB are kept from the caller: COMMIT of a
+ * A session is one DuckDB connection. Habits of DuckDB are kept from the caller: COMMIT of a
  * transaction in which a statement failed answers success and commits nothing, so that the failure
  * is remembered here; and an interrupt is forgotten when the next statement begins, so that a
- * cancel is remembered until the next rollback.
+ * cancel is remembered until the next rollback. A third is in wdk_order.c.
  */
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
@@ -37,12 +37,18 @@ bool wdk_exec(struct session *s, const char *sql, int64_t *affected, struct erro
     duckdb_result r;
     int64_t n;
 
+    if (s->in_transaction && !wdk_order_allows(&s->changed, sql, err)) {
+        s->failed = true;
+        return false;
+    }
     if (!run(s, sql, &r, err))
         return false;
     n = (int64_t)duckdb_rows_changed(&r);
     duckdb_destroy_result(&r);
     if (n > 0 && strncmp(sql, "DELETE FROM ", 12) == 0 && strncmp(sql + 12, "temp.", 5) != 0)
         atomic_fetch_add(&s->w->dead, n);
+    if (s->in_transaction && n > 0)
+        wdk_order_note(&s->changed, sql);
     if (affected != NULL)
         *affected = n;
     return true;
@@ -65,6 +71,7 @@ bool wdk_begin(struct session *s, struct error *err)
 {
     if (!wdk_exec(s, "BEGIN TRANSACTION", NULL, err))
         return false;
+    buf_reset(&s->changed);
     s->in_transaction = true;
     return true;
 }
@@ -119,5 +126,6 @@ void wdk_disconnect(struct session *s)
     if (s->in_transaction)
         wdk_rollback(s);
     duckdb_disconnect(&s->con);
+    buf_free(&s->changed);
     mem_free(s);
 }

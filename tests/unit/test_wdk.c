@@ -529,6 +529,31 @@ static void test_commit_after_failure(void **state)
     answers(f, "SELECT count(*) FROM t", "1");
 }
 
+/* It would be committed, and lost after a crash. */
+static void test_altered_after_rows(void **state)
+{
+    static const char *const changes[] = {"DELETE FROM \"s s\".\"t\" AS t WHERE t.i = 1",
+                                          "UPDATE \"s s\".t SET i = 5 WHERE i = 1"};
+    struct fixture *f = *state;
+    int i;
+
+    exec(f, "CREATE SCHEMA \"s s\"");
+    exec(f, "CREATE TABLE \"s s\".\"t\" AS SELECT 1 AS i");
+    exec(f, "CREATE TABLE \"s s\".\"t2\" AS SELECT 1 AS i");
+    for (i = 0; i < LEN(changes); i++) {
+        assert_true(ops->begin(f->s, &f->err));
+        exec(f, changes[i]);
+        exec(f, "ALTER TABLE \"s s\".\"t2\" RENAME TO \"t3\"");
+        exec_fails(f, "ALTER TABLE \"s s\".\"t\" RENAME TO \"t2\"", ERROR_FATAL);
+        assert_false(ops->commit(f->s, &f->err));
+    }
+    assert_true(ops->begin(f->s, &f->err));
+    exec(f, "INSERT INTO \"s s\".\"t\" VALUES (2)");
+    exec(f, "DELETE FROM \"s s\".\"t2\" WHERE i = 99");
+    exec(f, "ALTER TABLE \"s s\".\"t2\" RENAME TO \"t3\"");
+    assert_true(ops->commit(f->s, &f->err));
+}
+
 static void test_conflict(void **state)
 {
     struct fixture *f = *state;
@@ -958,6 +983,7 @@ int main(void)
         TEST(test_affected),
         TEST(test_commit_after_failure),
         TEST(test_conflict),
+        TEST(test_altered_after_rows),
         TEST(test_errors_hold_no_values),
         TEST(test_cancel),
         TEST(test_same_text),
