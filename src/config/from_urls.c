@@ -105,6 +105,7 @@ static bool put_source(struct arena *a, struct pairs *p, const char *url,
     const char *mode = getenv("PGSSLMODE");
     bool ok;
 
+    *database = NULL;
     if (!url_parse_postgres(url, &u, err))
         return error_prefix(err, "--from");
     *database = arena_strdup(a, u.database);

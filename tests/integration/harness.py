@@ -17,7 +17,7 @@ import urllib.request
 import psycopg
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-BUILD = os.environ.get("PENSTOCK_BUILD", os.path.join(ROOT, "build"))
+BUILD = os.path.abspath(os.environ.get("PENSTOCK_BUILD", os.path.join(ROOT, "build")))
 DEPS = os.path.join(ROOT, ".deps")
 PENSTOCK = os.path.join(BUILD, "penstock")
 
