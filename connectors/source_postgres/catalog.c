@@ -388,33 +388,48 @@ static const char *identity_refusal(struct catalog_reading *r, const struct cata
                    ct->table, " REPLICA IDENTITY FULL");
 }
 
-static void judge(struct catalog_reading *r, struct catalog_table *ct)
+static const char *missing_refusal(struct catalog_reading *r, const struct catalog_table *ct)
 {
-    struct buf pub = {0};
+    struct buf b = {0};
+    const char *text;
+
+    buf_puts(&b, "it is not in the publication; run: ALTER PUBLICATION ");
+    buf_sql_ident(&b, r->s->settings.publication);
+    buf_puts(&b, " ADD TABLE ");
+    text = refusal(r->arena, buf_cstr(&b), ct->table, "");
+    buf_free(&b);
+    return text;
+}
+
+/* What keeps the log from carrying it exactly; NULL: nothing. */
+static const char *log_refusal(struct catalog_reading *r, const struct catalog_table *ct)
+{
+    const char *why = NULL;
     int i;
 
+    if (r->pub == NULL)
+        return NULL; /* it is only copied */
+    if (!ct->has_identity && (!ct->published || ct->table->partitioned))
+        return identity_refusal(r, ct);
+    for (i = 0; i < ct->nleaves && ct->table->partitioned && why == NULL; i++)
+        why = leaf_trouble(r->arena, ct, &ct->leaves[i]);
+    return why;
+}
+
+static void judge(struct catalog_reading *r, struct catalog_table *ct)
+{
+    const char *log = log_refusal(r, ct);
+
+    ct->missing = log == NULL && !ct->published;
     ct->refused = rights_refusal(r, ct);
     if (ct->refused == NULL && ct->table->ncols == 0)
         ct->refused = "it has no columns that are published";
-    if (r->pub == NULL || ct->refused != NULL)
-        return;
-    if (!ct->has_identity && (!ct->published || ct->table->partitioned)) {
-        ct->refused = identity_refusal(r, ct);
-        return;
+    if (ct->refused == NULL)
+        ct->refused = log;
+    if (ct->refused == NULL && ct->missing) {
+        ct->only_missing = true;
+        ct->refused = missing_refusal(r, ct);
     }
-    for (i = 0; i < ct->nleaves && ct->table->partitioned && ct->refused == NULL; i++)
-        ct->refused = leaf_trouble(r->arena, ct, &ct->leaves[i]);
-    if (ct->published || ct->refused != NULL)
-        return;
-    ct->missing = true;
-    buf_sql_ident(&pub, r->s->settings.publication);
-    ct->refused = refusal(r->arena,
-                          arena_printf(r->arena,
-                                       "it is not in the publication; run: ALTER "
-                                       "PUBLICATION %s ADD TABLE ",
-                                       buf_cstr(&pub)),
-                          ct->table, "");
-    buf_free(&pub);
 }
 
 bool catalog_read(struct source *s, struct pg_conn *c, struct arena *a,

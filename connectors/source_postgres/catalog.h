@@ -30,7 +30,8 @@ struct catalog_table {
     bool owned;          /* the role may alter the table */
     bool deferrable_key; /* a primary key that is no key, since it is deferrable */
     const char *refused; /* NULL, or why and what to do */
-    bool missing;        /* refused only because the publication does not hold it */
+    bool missing;        /* not published, and can be without breaking updates */
+    bool only_missing;   /* and nothing else keeps it from being replicated */
     int nleaves;
     struct catalog_leaf *leaves;
 };

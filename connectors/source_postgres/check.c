@@ -337,7 +337,7 @@ bool check_plan(struct source *s, struct arena *a, struct source_table **tables,
     *tables = arena_calloc(a, (size_t)cat.n + 1, sizeof(**tables));
     for (i = 0; i < cat.n; i++) {
         (*tables)[i].table = cat.tables[i].table;
-        if (!cat.tables[i].missing || !added) /* else the start adds it */
+        if (!cat.tables[i].only_missing || !added) /* else the start adds it */
             (*tables)[i].refused = cat.tables[i].refused;
     }
     return true;

@@ -157,7 +157,6 @@ static bool finish_connection(PGconn *pg, const struct pg_target *t, const char 
         if (st == PGRES_POLLING_FAILED)
             return pg_error_connect(err, pg, where, user);
     }
-    PQsetErrorVerbosity(pg, PQERRORS_DEFAULT);
     return true;
 }
 

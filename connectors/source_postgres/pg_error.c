@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQLSTATE to kind and hint. libpq 15 hands out no SQLSTATE for a refused connection; with
- * PQERRORS_VERBOSE it stands in the text as ":  28P01: ", whatever the server's language is.
+ * SQLSTATE to kind and hint. libpq 15 hands out no SQLSTATE for a refused connection, nor for the
+ * last words of a server that closes one; with PQERRORS_VERBOSE it stands in the text as
+ * ":  28P01: ", whatever the server's language is.
  */
 #include "source_postgres/pg_error.h"
 
@@ -94,29 +95,6 @@ static bool fill(struct error *err, const char *what, const char *state, const c
     return false;
 }
 
-bool pg_error_result(struct error *err, const PGresult *res, const char *what)
-{
-    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-
-    if (state == NULL || text == NULL) { /* libpq's own: the connection broke */
-        text = PQresultErrorMessage(res);
-        if (text == NULL || text[0] == '\0')
-            text = "unexpected answer of the server";
-        return error_set(err, ERROR_RETRY, "%s: %.*s", what, (int)first_line(text), text);
-    }
-    return fill(err, what, state, text, first_line(text));
-}
-
-bool pg_error_lost(struct error *err, const PGconn *conn, const char *what)
-{
-    const char *text = conn ? PQerrorMessage(conn) : "";
-
-    if (text[0] == '\0')
-        text = "connection lost";
-    return error_set(err, ERROR_RETRY, "%s: %.*s", what, (int)first_line(text), text);
-}
-
 /* The SQLSTATE inside libpq's verbose text; *rest is what follows it. */
 static bool embedded_state(const char *text, char state[6], const char **rest)
 {
@@ -139,6 +117,34 @@ static bool embedded_state(const char *text, char state[6], const char **rest)
         }
     }
     return false;
+}
+
+/* From libpq's text, which may hold what the server said last. */
+static bool fill_text(struct error *err, const char *what, const char *text, const char *fallback)
+{
+    const char *rest;
+    char state[6];
+
+    if (text == NULL || text[0] == '\0')
+        text = fallback;
+    if (embedded_state(text, state, &rest))
+        return fill(err, what, state, rest, first_line(rest));
+    return error_set(err, ERROR_RETRY, "%s: %.*s", what, (int)first_line(text), text);
+}
+
+bool pg_error_result(struct error *err, const PGresult *res, const char *what)
+{
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (state == NULL || text == NULL) /* libpq's own: the connection broke */
+        return fill_text(err, what, PQresultErrorMessage(res), "unexpected answer of the server");
+    return fill(err, what, state, text, first_line(text));
+}
+
+bool pg_error_lost(struct error *err, const PGconn *conn, const char *what)
+{
+    return fill_text(err, what, conn ? PQerrorMessage(conn) : "", "connection lost");
 }
 
 bool pg_error_connect(struct error *err, const PGconn *conn, const char *where, const char *user)
