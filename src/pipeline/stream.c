@@ -87,13 +87,13 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     if (!p->o.source->stream_start(p->src, p->checkpoint.position, tables, n, err))
         goto out;
     p->o.source->acknowledge(p->src, p->checkpoint.position);
+    log_info("streaming from=%s tables=%d", p->checkpoint.position, n);
     p->failed_side = SIDE_SINK;
-    if (!sink_start(sink, err)) {
+    if (!sink_start(sink, err)) { /* from here on the checkpoint is the sink's */
         p->o.source->stream_stop(p->src);
         goto out;
     }
     show_running(p);
-    log_info("streaming from=%s tables=%d", p->checkpoint.position, n);
     feed = feed_new(p, q, sink);
     read_ok = read_log(p, feed, sink, &read_err);
     queue_close(q);
