@@ -2,123 +2,13 @@
 /*
  * Compiles a writer's schema text, ours or a foreign one, and takes the slices of events out of
  * their bytes. Fields are found by name: other orders, other fields, unions in either order and
- * array blocks with negative counts are fine. What we do not use is stepped over by the schema's
- * nodes, at most MAX_DEPTH deep, each count checked against the bytes that are left.
+ * array blocks with negative counts are fine. What we do not use is stepped over (decode_skip.c).
  */
 #include "avro/decode.h"
 
 #include "util/mem.h"
 
 #include <string.h>
-
-#define MAX_DEPTH 64
-
-static void skip_record(struct reader *r, const struct node *n, int depth)
-{
-    int i;
-
-    for (i = 0; i < n->n && !r->failed; i++)
-        decode_skip(r, n->fields[i].type, depth + 1);
-}
-
-static void skip_union(struct reader *r, const struct node *n, int depth)
-{
-    int64_t branch = reader_zigzag(r);
-
-    if (branch < 0 || branch >= n->n)
-        reader_fail(r);
-    if (!r->failed)
-        decode_skip(r, n->items[branch], depth + 1);
-}
-
-static void skip_blocks(struct reader *r, const struct node *n, int depth)
-{
-    size_t size;
-    int64_t count;
-
-    while ((count = decode_block(r, &size)) != 0) {
-        if (size > 0) {
-            reader_bytes(r, size);
-            continue;
-        }
-        if (n->type == NODE_ARRAY && n->items[0]->empty)
-            continue;
-        if ((uint64_t)count > reader_left(r))
-            reader_fail(r);
-        for (; count > 0 && !r->failed; count--) {
-            if (n->type == NODE_MAP)
-                reader_bytes(r, decode_length(r));
-            decode_skip(r, n->items[0], depth + 1);
-        }
-    }
-}
-
-void decode_skip(struct reader *r, const struct node *n, int depth)
-{
-    if (n->empty)
-        return;
-    if (depth > MAX_DEPTH) {
-        reader_fail(r);
-        return;
-    }
-    switch (n->type) {
-    case NODE_NULL:
-        return;
-    case NODE_BOOLEAN:
-        reader_bytes(r, 1);
-        return;
-    case NODE_INT:
-    case NODE_LONG:
-    case NODE_ENUM:
-        reader_zigzag(r);
-        return;
-    case NODE_FLOAT:
-        reader_bytes(r, 4);
-        return;
-    case NODE_DOUBLE:
-        reader_bytes(r, 8);
-        return;
-    case NODE_BYTES:
-    case NODE_STRING:
-        reader_bytes(r, decode_length(r));
-        return;
-    case NODE_FIXED:
-        reader_bytes(r, n->size);
-        return;
-    case NODE_RECORD:
-        skip_record(r, n, depth);
-        return;
-    case NODE_UNION:
-        skip_union(r, n, depth);
-        return;
-    case NODE_ARRAY:
-    case NODE_MAP:
-        skip_blocks(r, n, depth);
-        return;
-    }
-}
-
-static enum skip_op skip_of(enum column_op op)
-{
-    switch (op) {
-    case COLUMN_BOOL:
-    case COLUMN_BIT:
-        return SKIP_1;
-    case COLUMN_INT:
-    case COLUMN_MILLIS:
-    case COLUMN_MICROTIMESTAMP:
-    case COLUMN_MILLITIMESTAMP:
-        return SKIP_VARINT;
-    case COLUMN_FLOAT:
-        return SKIP_4;
-    case COLUMN_DOUBLE:
-        return SKIP_8;
-    case COLUMN_NUMERIC:
-        return SKIP_NUMERIC;
-    default:
-        return SKIP_LENGTH;
-    }
-}
 
 static bool compile_columns(struct decoder *d, const struct node *value, struct error *err)
 {
@@ -127,18 +17,20 @@ static bool compile_columns(struct decoder *d, const struct node *value, struct 
 
     if (value->n != t->ncols)
         return error_set(err, ERROR_FATAL, "the table and its event schema differ in columns");
+    skip_compile(d->arena, value, &d->row);
     d->cols = arena_calloc(d->arena, (size_t)t->ncols, sizeof(*d->cols));
     for (i = 0; i < t->ncols; i++) {
         struct column_code *code = &d->cols[i];
         struct column c;
+        int null_branch;
 
-        if (!column_from_field(&value->fields[i], &c, &code->op, &code->null_branch, err))
+        if (!column_from_field(&value->fields[i], &c, &code->op, &null_branch, err))
             return false;
         if (strcmp(c.field, t->cols[i].field) != 0 || c.kind != t->cols[i].kind ||
             c.scale != t->cols[i].scale || c.precision != t->cols[i].precision)
             return error_set(err, ERROR_FATAL, "the table and its event schema differ in column %s",
                              c.field);
-        code->skip = skip_of(code->op);
+        code->skip = d->row.fields[i];
         code->kind = c.kind;
         code->scale = c.kind == TYPE_BITS ? c.precision : c.scale;
         code->field = c.field; /* the nodes live as long as the decoder */
@@ -152,27 +44,12 @@ static bool is_long(const struct node *n)
     return n != NULL && (n->type == NODE_LONG || n->type == NODE_INT);
 }
 
-static void compile_source(struct decoder *d, const struct node *source)
+/* Where `source` says when; only as long or int, present or not. */
+static int find_time(const struct node *source, const char *name)
 {
-    bool found = false;
-    int i;
+    int i = node_find(source, name), null_branch;
 
-    d->nsource = source->n;
-    d->source = arena_calloc(d->arena, (size_t)source->n, sizeof(*d->source));
-    for (i = 0; i < source->n; i++) {
-        struct source_code *code = &d->source[i];
-        const char *name = source->fields[i].name;
-        const struct node *type = node_optional(source->fields[i].type, &code->null_branch);
-
-        code->type = source->fields[i].type;
-        if (is_long(type) && strcmp(name, "ts_ms") == 0)
-            code->us = 1000;
-        else if (is_long(type) && strcmp(name, "ts_us") == 0)
-            code->us = 1;
-        found |= code->us != 0;
-    }
-    if (!found)
-        d->nsource = 0;
+    return i >= 0 && is_long(node_optional(source->fields[i].type, &null_branch)) ? i : -1;
 }
 
 static enum envelope_role role_of(const char *name, const struct node *type)
@@ -201,14 +78,19 @@ static void compile_envelope(struct decoder *d, const struct node *root)
 
     d->nenvelope = root->n;
     d->envelope = arena_calloc(d->arena, (size_t)root->n, sizeof(*d->envelope));
+    d->ts_ms = d->ts_us = -1;
     for (i = 0; i < root->n; i++) {
         struct envelope_code *code = &d->envelope[i];
-        const struct node *inside = node_optional(root->fields[i].type, &code->null_branch);
+        const struct node *type = root->fields[i].type, *inside;
+        int null_branch;
 
+        inside = node_optional(type, &null_branch);
         code->role = role_of(root->fields[i].name, inside);
-        code->type = code->role == ROLE_SKIP ? root->fields[i].type : inside;
-        if (code->role == ROLE_SOURCE)
-            compile_source(d, inside);
+        skip_compile(d->arena, type, &code->skip);
+        if (code->role == ROLE_SOURCE) {
+            d->ts_ms = find_time(inside, "ts_ms");
+            d->ts_us = find_time(inside, "ts_us");
+        }
     }
 }
 
@@ -247,51 +129,36 @@ bool wire_schema_id(const uint8_t *event, size_t len, uint32_t *id)
     return true;
 }
 
-/* Steps over a Value record. */
-static void skip_row(struct reader *r, const struct decoder *d)
-{
-    int i;
-
-    for (i = 0; i < d->table->ncols && !r->failed; i++) {
-        const struct column_code *c = &d->cols[i];
-
-        if (decode_branch(r, c->null_branch))
-            decode_skip_column(r, c);
-    }
-}
-
 static void slice_row(struct reader *r, const struct decoder *d, const uint8_t **start, size_t *len)
 {
     const uint8_t *p = r->pos;
 
-    skip_row(r, d);
+    skip_inside(r, &d->row);
     *start = p;
     *len = r->failed ? 0 : (size_t)(r->pos - p);
 }
 
-/* ts_us if it is there, else ts_ms. */
-static int64_t read_source(struct reader *r, const struct decoder *d, const struct node *type)
+/* ts_us if it is there, else ts_ms; microseconds. */
+static int64_t read_source(struct reader *r, const struct decoder *d, const struct skip_code *c)
 {
-    int64_t us = 0, unit = 0;
+    int64_t ms = 0, us = 0;
+    bool known = false;
     int i;
 
-    if (d->nsource == 0)
-        decode_skip(r, type, 1);
-    for (i = 0; i < d->nsource && !r->failed; i++) {
-        const struct source_code *c = &d->source[i];
-        int64_t v;
-
-        if (c->us == 0) {
-            decode_skip(r, c->type, 2);
-        } else if (decode_branch(r, c->null_branch)) {
-            v = reader_zigzag(r);
-            if (unit != 0 && unit < c->us)
-                continue;
-            unit = c->us;
-            if (__builtin_mul_overflow(v, unit, &us))
-                reader_fail(r);
+    for (i = 0; i < c->n && !r->failed; i++) {
+        if (i != d->ts_ms && i != d->ts_us)
+            skip_value(r, &c->fields[i]);
+        else if (decode_branch(r, c->fields[i].null_branch)) {
+            if (i == d->ts_us) {
+                us = reader_zigzag(r);
+                known = true;
+            } else {
+                ms = reader_zigzag(r);
+            }
         }
     }
+    if (!known && __builtin_mul_overflow(ms, (int64_t)1000, &us))
+        reader_fail(r);
     return us;
 }
 
@@ -302,10 +169,10 @@ static void read_field(struct reader *r, const struct decoder *d, const struct e
     size_t n;
 
     if (c->role == ROLE_SKIP) {
-        decode_skip(r, c->type, 1);
+        skip_value(r, &c->skip);
         return;
     }
-    if (!decode_branch(r, c->null_branch))
+    if (!decode_branch(r, c->skip.null_branch))
         return;
     switch (c->role) {
     case ROLE_BEFORE:
@@ -315,7 +182,7 @@ static void read_field(struct reader *r, const struct decoder *d, const struct e
         slice_row(r, d, &out->after, &out->after_len);
         break;
     case ROLE_SOURCE:
-        out->source_us = read_source(r, d, c->type);
+        out->source_us = read_source(r, d, &c->skip);
         break;
     case ROLE_OP:
         n = decode_length(r);
@@ -330,7 +197,7 @@ static void read_field(struct reader *r, const struct decoder *d, const struct e
         break;
     default:
         out->unavailable = r->pos;
-        decode_skip(r, c->type, 1);
+        skip_inside(r, &c->skip);
         out->unavailable_len = (size_t)(r->pos - out->unavailable);
     }
 }

@@ -8,20 +8,28 @@
 
 /* How a value is stepped over. */
 enum skip_op {
+    SKIP_NOTHING,
     SKIP_VARINT,
-    SKIP_LENGTH,  /* a length and as many bytes */
-    SKIP_NUMERIC, /* an int, then SKIP_LENGTH */
-    SKIP_1,
-    SKIP_4,
-    SKIP_8
+    SKIP_LENGTH, /* a length and as many bytes */
+    SKIP_BYTES,  /* as many as the type has */
+    SKIP_FIELDS, /* a record's, one after the other */
+    SKIP_NODE    /* whatever the node says: arrays, maps, unions of several types */
+};
+
+struct skip_code {
+    enum skip_op op;
+    int null_branch; /* -1: no union around it */
+    size_t size;     /* BYTES */
+    int n;           /* FIELDS */
+    struct skip_code *fields;
+    const struct node *node; /* NODE */
 };
 
 struct column_code {
     enum column_op op;
-    enum skip_op skip;
     enum type_kind kind;
-    int null_branch; /* -1: no union */
-    int scale;       /* DECIMAL; BITS: length */
+    int scale;             /* DECIMAL; BITS: length */
+    struct skip_code skip; /* its null_branch is the column's */
     const char *field;
     size_t field_len;
 };
@@ -39,15 +47,7 @@ enum envelope_role {
 
 struct envelope_code {
     enum envelope_role role;
-    int null_branch;         /* of the union; -1: none (SKIP: not used) */
-    const struct node *type; /* SKIP: the whole; else inside the union */
-};
-
-/* A field of `source`: how its time stands in it. */
-struct source_code {
-    int64_t us; /* microseconds a unit; 0: stepped over */
-    int null_branch;
-    const struct node *type;
+    struct skip_code skip;
 };
 
 struct decoder {
@@ -55,13 +55,37 @@ struct decoder {
     const struct table *table;
     int nenvelope;
     struct envelope_code *envelope;
-    int nsource; /* 0: source is stepped over as a whole */
-    struct source_code *source;
+    struct skip_code row;     /* the Value record */
+    int ts_ms, ts_us;         /* fields of source, -1: not there */
     struct column_code *cols; /* table->ncols */
 };
 
-/* Steps over any value; fails the reader where it is broken or nested too deeply. */
-void decode_skip(struct reader *r, const struct node *n, int depth);
+/* How values of n are stepped over, made in a. */
+void skip_compile(struct arena *a, const struct node *n, struct skip_code *out);
+/* Steps over a value; fails the reader where it is broken or nested too deeply. */
+void skip_value(struct reader *r, const struct skip_code *c);
+/* The same inside its union. */
+void skip_inside(struct reader *r, const struct skip_code *c);
+
+static inline void decode_pass(struct reader *r, size_t n)
+{
+    if (reader_left(r) < n)
+        reader_fail(r);
+    else
+        r->pos += n;
+}
+
+/* reader_zigzag, fast for one byte. */
+static inline int64_t decode_long(struct reader *r)
+{
+    uint8_t b;
+
+    if (r->pos == r->end || *r->pos >= 0x80)
+        return reader_zigzag(r);
+    b = *r->pos++;
+    return (b >> 1) ^ -(b & 1);
+}
+
 /* The branch of an optional field: true if a value follows. */
 static inline bool decode_branch(struct reader *r, int null_branch)
 {
@@ -69,7 +93,7 @@ static inline bool decode_branch(struct reader *r, int null_branch)
 
     if (null_branch < 0)
         return true;
-    branch = reader_zigzag(r);
+    branch = decode_long(r);
     if (branch != 0 && branch != 1)
         reader_fail(r);
     return branch != null_branch && !r->failed;
@@ -78,7 +102,7 @@ static inline bool decode_branch(struct reader *r, int null_branch)
 /* A length that the rest of the bytes can hold, else 0 and failed. */
 static inline size_t decode_length(struct reader *r)
 {
-    int64_t n = reader_zigzag(r);
+    int64_t n = decode_long(r);
 
     if (n < 0 || (uint64_t)n > reader_left(r)) {
         reader_fail(r);
@@ -93,7 +117,7 @@ static inline size_t decode_length(struct reader *r)
  */
 static inline int64_t decode_block(struct reader *r, size_t *size)
 {
-    int64_t n = reader_zigzag(r);
+    int64_t n = decode_long(r);
 
     *size = 0;
     if (n < 0) {
@@ -101,32 +125,6 @@ static inline int64_t decode_block(struct reader *r, size_t *size)
         n = n == INT64_MIN ? INT64_MAX : -n;
     }
     return r->failed ? 0 : n;
-}
-
-/* Steps over a column's value (inside its union). */
-static inline void decode_skip_column(struct reader *r, const struct column_code *c)
-{
-    switch (c->skip) {
-    case SKIP_VARINT:
-        reader_zigzag(r);
-        break;
-    case SKIP_NUMERIC:
-        reader_zigzag(r);
-        reader_bytes(r, decode_length(r));
-        break;
-    case SKIP_LENGTH:
-        reader_bytes(r, decode_length(r));
-        break;
-    case SKIP_1:
-        reader_bytes(r, 1);
-        break;
-    case SKIP_4:
-        reader_bytes(r, 4);
-        break;
-    case SKIP_8:
-        reader_bytes(r, 8);
-        break;
-    }
 }
 
 #endif

@@ -50,7 +50,7 @@ static void read_string(struct row_reader *rr, struct value *v)
 
 static void read_int(struct row_reader *rr, enum type_kind kind, struct value *v)
 {
-    int64_t i = reader_zigzag(&rr->r);
+    int64_t i = decode_long(&rr->r);
 
     if (kind == TYPE_INT16 ? i != (int16_t)i
                            : (kind == TYPE_INT32 || kind == TYPE_DATE) && i != (int32_t)i)
@@ -110,7 +110,7 @@ static void read_decimal(struct row_reader *rr, int64_t scale, bool variable, st
 
 static void read_timestamp(struct row_reader *rr, bool millis, struct value *v)
 {
-    int64_t stored = reader_zigzag(&rr->r);
+    int64_t stored = decode_long(&rr->r);
 
     if ((millis && __builtin_mul_overflow(stored, (int64_t)1000, &stored)) ||
         !instant_from_long(stored, &v->i))
@@ -184,7 +184,7 @@ static void read_value(struct row_reader *rr, const struct column_code *c, struc
         read_decimal(rr, c->scale, false, v);
         break;
     case COLUMN_NUMERIC:
-        scale = reader_zigzag(&rr->r);
+        scale = decode_long(&rr->r);
         read_decimal(rr, scale, true, v);
         break;
     case COLUMN_STRING:
@@ -292,9 +292,9 @@ bool decoder_row(const struct decoder *d, const uint8_t *row, size_t len,
     for (i = 0; i < n; i++) {
         const struct column_code *c = &d->cols[i];
 
-        if (decode_branch(&rr.r, c->null_branch)) {
+        if (decode_branch(&rr.r, c->skip.null_branch)) {
             if (values[i].state == VALUE_UNCHANGED)
-                decode_skip_column(&rr.r, c); /* a placeholder */
+                skip_inside(&rr.r, &c->skip); /* a placeholder */
             else
                 read_value(&rr, c, &values[i]);
         }

@@ -53,18 +53,25 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
-/* Days since 2000-01-01 -> year, month 1.., day 1... */
-static void civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned *day)
-{
-    int64_t z = days + DAYS_TO_2000, era = floor_div(z, 146097);
-    unsigned doe = (unsigned)(z - era * 146097);
-    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    unsigned mp = (5 * doy + 2) / 153;
+struct civil {
+    int32_t year;
+    uint32_t month, day; /* from 1 */
+};
 
-    *day = doy - (153 * mp + 2) / 5 + 1;
-    *month = mp < 10 ? mp + 3 : mp - 9;
-    *year = era * 400 + yoe + (*month <= 2);
+/* days: since 2000-01-01; all that a long of microseconds can reach fit in 32 bits. */
+static struct civil civil_from_days(int32_t days)
+{
+    int32_t z = days + DAYS_TO_2000, era = (z >= 0 ? z : z - 146096) / 146097;
+    uint32_t doe = (uint32_t)(z - era * 146097);
+    uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    uint32_t mp = (5 * doy + 2) / 153;
+    struct civil c;
+
+    c.day = doy - (153 * mp + 2) / 5 + 1;
+    c.month = mp < 10 ? mp + 3 : mp - 9;
+    c.year = era * 400 + (int32_t)yoe + (c.month <= 2);
+    return c;
 }
 
 static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
@@ -76,33 +83,53 @@ static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
     return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - DAYS_TO_2000;
 }
 
-static char *put_digits(char *p, unsigned v, unsigned width)
+/* Two digits and what follows them. */
+static char *put_two(char *p, uint32_t v, char after)
 {
-    unsigned i;
-
-    for (i = width; i-- > 0; v /= 10)
-        p[i] = (char)('0' + v % 10);
-    return p + width;
+    p[0] = (char)('0' + v / 10);
+    p[1] = (char)('0' + v % 10);
+    p[2] = after;
+    return p + 3;
 }
 
-static char *put_year(char *p, int64_t year)
+static char *put_year(char *p, int32_t year)
 {
-    unsigned y = (unsigned)(year < 0 ? -year : year), width = 4, limit;
+    uint32_t y = (uint32_t)(year < 0 ? -year : year), limit;
+    char *end;
 
     if (year < 0)
         *p++ = '-';
     else if (year > 9999)
         *p++ = '+';
+    end = p + 4;
     for (limit = 10000; y >= limit; limit *= 10)
-        width++;
-    return put_digits(p, y, width);
+        end++;
+    for (p = end; y > 0 || end - p < 4; y /= 10)
+        *--p = (char)('0' + y % 10);
+    *end = '-';
+    return end + 1;
+}
+
+/* ".123456" without trailing zeros, nothing for 0. */
+static char *put_fraction(char *p, uint32_t us)
+{
+    if (us == 0)
+        return p;
+    *p++ = '.';
+    p = put_two(p, us / 10000, 0) - 1;
+    p = put_two(p, us / 100 % 100, 0) - 1;
+    p = put_two(p, us % 100, 0) - 1;
+    while (p[-1] == '0')
+        p--;
+    return p;
 }
 
 size_t instant_to_text(int64_t pg_us, char *out)
 {
-    int64_t days, year;
-    unsigned month, day, second, fraction, width = 6;
-    uint64_t us;
+    struct civil date;
+    uint64_t of_day;
+    uint32_t second;
+    int64_t days;
     char *p;
 
     if (pg_us == VALUE_TIMESTAMP_INFINITY || pg_us == VALUE_TIMESTAMP_MINUS_INFINITY) {
@@ -112,27 +139,16 @@ size_t instant_to_text(int64_t pg_us, char *out)
         return strlen(s);
     }
     days = floor_div(pg_us, US_PER_DAY);
-    us = (uint64_t)pg_us - (uint64_t)days * (uint64_t)US_PER_DAY;
-    second = (unsigned)(us / (uint64_t)US_PER_SECOND);
-    fraction = (unsigned)(us % (uint64_t)US_PER_SECOND);
-    civil_from_days(days, &year, &month, &day);
-    p = put_year(out, year);
-    *p++ = '-';
-    p = put_digits(p, month, 2);
-    *p++ = '-';
-    p = put_digits(p, day, 2);
-    *p++ = 'T';
-    p = put_digits(p, second / 3600, 2);
-    *p++ = ':';
-    p = put_digits(p, second / 60 % 60, 2);
-    *p++ = ':';
-    p = put_digits(p, second % 60, 2);
-    if (fraction != 0) {
-        *p++ = '.';
-        for (; fraction % 10 == 0; fraction /= 10)
-            width--;
-        p = put_digits(p, fraction, width);
-    }
+    of_day = (uint64_t)pg_us - (uint64_t)days * (uint64_t)US_PER_DAY;
+    second = (uint32_t)(of_day / (uint64_t)US_PER_SECOND);
+    date = civil_from_days((int32_t)days);
+    p = put_year(out, date.year);
+    p = put_two(p, date.month, '-');
+    p = put_two(p, date.day, 'T');
+    p = put_two(p, second / 3600, ':');
+    p = put_two(p, second / 60 % 60, ':');
+    p = put_two(p, second % 60, 0) - 1;
+    p = put_fraction(p, (uint32_t)(of_day % (uint64_t)US_PER_SECOND));
     *p++ = 'Z';
     return (size_t)(p - out);
 }

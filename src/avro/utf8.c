@@ -33,27 +33,43 @@ static size_t sequence(const unsigned char *s, size_t left)
     return 0;
 }
 
+static uint64_t word_at(const unsigned char *s)
+{
+    uint64_t word;
+
+    memcpy(&word, s, sizeof(word));
+    return word;
+}
+
+/* Length of the ASCII prefix in whole words, or of everything where that is ASCII (and >= 8). */
+static size_t ascii_prefix(const unsigned char *s, size_t len)
+{
+    size_t i = 0;
+
+    while (len - i >= 32 &&
+           ((word_at(s + i) | word_at(s + i + 8) | word_at(s + i + 16) | word_at(s + i + 24)) &
+            HIGH_BITS) == 0)
+        i += 32;
+    while (len - i >= 8 && (word_at(s + i) & HIGH_BITS) == 0)
+        i += 8;
+    /* The last few: the word that ends with them, if there is one. */
+    if (len - i < 8 && len >= 8 && (word_at(s + len - 8) & HIGH_BITS) == 0)
+        i = len;
+    return i;
+}
+
 bool utf8_valid(const char *p, size_t len)
 {
     const unsigned char *s = (const unsigned char *)p;
-    size_t i = 0;
+    size_t i = ascii_prefix(s, len);
 
     while (i < len) {
-        uint64_t word;
-        size_t n;
+        size_t n = 1;
 
-        if (len - i >= 8) {
-            memcpy(&word, s + i, 8);
-            if ((word & HIGH_BITS) == 0) {
-                i += 8;
-                continue;
-            }
-        }
-        if (s[i] < 0x80) {
-            i++;
-            continue;
-        }
-        n = sequence(s + i, len - i);
+        if (s[i] >= 0x80)
+            n = sequence(s + i, len - i);
+        else if (len - i >= 8 && (word_at(s + i) & HIGH_BITS) == 0)
+            n = 8;
         if (n == 0)
             return false;
         i += n;

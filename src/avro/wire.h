@@ -39,4 +39,18 @@ static inline uint8_t *wire_bytes(uint8_t *p, const void *s, size_t len)
     return p + len;
 }
 
+static inline void wire_put_long(struct buf *out, int64_t v)
+{
+    uint8_t *p = buf_reserve(out, WIRE_LONG_MAX);
+
+    out->len = (size_t)(wire_long(p, v) - out->data);
+}
+
+static inline void wire_put_bytes(struct buf *out, const void *s, size_t len)
+{
+    uint8_t *p = buf_reserve(out, WIRE_LONG_MAX + len);
+
+    out->len = (size_t)(wire_bytes(p, s, len) - out->data);
+}
+
 #endif
