@@ -16,6 +16,11 @@ struct warehouse {
     char *temp_directory;
     int64_t memory_limit;
     bool listed; /* in the list of files this process has open */
+    /* wdk_gate.c */
+    pthread_mutex_t gate;
+    pthread_cond_t gate_moved;
+    int inside; /* transactions and single statements */
+    bool gate_closed;
     /* wdk_maintain.c */
     pthread_mutex_t upkeep;
     int64_t wal_since_ms;     /* when a log was first seen since the last checkpoint; 0: none */
@@ -28,6 +33,7 @@ struct session {
     duckdb_connection con;
     atomic_bool cancelled; /* until the next rollback */
     bool in_transaction;
+    bool upkeep;        /* it holds the gate closed itself */
     struct buf changed; /* wdk_order.c: tables whose rows this transaction changed */
     bool failed;        /* a statement failed in the open transaction: it can only be rolled back */
 };
@@ -48,6 +54,15 @@ bool wdk_commit(struct session *s, struct error *err);
 void wdk_rollback(struct session *s);
 /* False with ERROR_RETRY if the session was cancelled or its transaction has failed. */
 bool wdk_usable(struct session *s, struct error *err);
+
+/* wdk_gate.c: transactions wait a moment where a checkpoint wants to come in between. */
+void wdk_gate_init(struct warehouse *w);
+void wdk_gate_free(struct warehouse *w);
+void wdk_gate_enter(struct warehouse *w); /* a transaction, or a statement outside of one */
+void wdk_gate_leave(struct warehouse *w);
+/* New ones wait; returns when none is left inside, or after timeout_ms. */
+void wdk_gate_close(struct warehouse *w, int timeout_ms);
+void wdk_gate_open(struct warehouse *w);
 
 /* wdk_order.c: remembers the table of a DELETE or UPDATE; ERROR_FATAL if one is then altered. */
 void wdk_order_note(struct buf *changed, const char *sql);

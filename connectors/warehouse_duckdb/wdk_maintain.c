@@ -2,7 +2,8 @@
 /*
  * Upkeep between batches. Checkpoints are made here, outside of transactions, before DuckDB would
  * make one inside a commit: when the log has grown to WAL_BUSY, or sooner when nothing is to be
- * done. A checkpoint that has to give way to another session's transaction is tried again later.
+ * done. Other sessions pause for it (wdk_gate.c); a checkpoint that has to give way to a long
+ * transaction or query is tried again later.
  *
  * Deleted rows stay in their row group until a checkpoint vacuums it. Never vacuuming makes random
  * batches twice as slow and the file twice as large; DuckDB's default rewrites a 10M-row table in
@@ -21,6 +22,7 @@
 #define WAL_IDLE ((int64_t)16 << 20)
 #define WAL_IDLE_MS 30000 /* idle: even a small log is written away after this time */
 #define POSTPONE_MS 2000
+#define PAUSE_MS 500     /* how long other sessions are waited for */
 #define DEAD_ROWS 100000 /* fewer are not looked for, in tables of fewer rows neither */
 
 static int64_t wal_size(const struct warehouse *w)
@@ -132,7 +134,11 @@ bool wdk_maintain(struct session *s, bool idle, struct error *err)
     if (pthread_mutex_trylock(&w->upkeep) != 0)
         return true; /* another session is at it */
     if (due(w, idle, now)) {
+        s->upkeep = true;
+        wdk_gate_close(w, PAUSE_MS);
         ok = upkeep(s, idle, err);
+        wdk_gate_open(w);
+        s->upkeep = false;
         w->postponed_ms = ok ? 0 : now;
         w->wal_since_ms = 0;
         if (!ok && strstr(err->message, "Cannot CHECKPOINT") != NULL) {

@@ -317,6 +317,7 @@ bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *er
     const char *given = NULL;
 
     pthread_mutex_init(&w->upkeep, NULL);
+    wdk_gate_init(w);
     w->memory_limit = config_int(cfg, "duckdb.memory.limit");
     if (!given_path(cfg, &given, err) || !resolve(given, &w->path, err))
         goto fail;
@@ -353,6 +354,7 @@ void wdk_close(struct warehouse *w)
     if (w->listed)
         unlist_path(w->path);
     pthread_mutex_destroy(&w->upkeep);
+    wdk_gate_free(w);
     free(w->path); /* realpath's, or mem.h's, which is the same heap */
     mem_free(w->wal_path);
     mem_free(w->temp_directory);

@@ -22,9 +22,17 @@ bool wdk_usable(struct session *s, struct error *err)
 
 static bool run(struct session *s, const char *sql, duckdb_result *r, struct error *err)
 {
+    bool single = !s->in_transaction && !s->upkeep;
+    bool ok;
+
     if (!wdk_usable(s, err))
         return false;
-    if (duckdb_query(s->con, sql, r) == DuckDBSuccess)
+    if (single)
+        wdk_gate_enter(s->w);
+    ok = duckdb_query(s->con, sql, r) == DuckDBSuccess;
+    if (single)
+        wdk_gate_leave(s->w);
+    if (ok)
         return true;
     s->failed = s->in_transaction;
     wdk_error(err, duckdb_result_error_type(r), duckdb_result_error(r));
@@ -67,13 +75,24 @@ bool wdk_query(struct session *s, struct arena *a, const char *sql, struct rowse
     return ok;
 }
 
+static void leave(struct session *s)
+{
+    if (s->in_transaction)
+        wdk_gate_leave(s->w);
+    s->in_transaction = s->failed = false;
+}
+
 bool wdk_begin(struct session *s, struct error *err)
 {
-    if (!wdk_exec(s, "BEGIN TRANSACTION", NULL, err))
-        return false;
-    buf_reset(&s->changed);
+    if (s->in_transaction)
+        return error_set(err, ERROR_FATAL, "a transaction inside a transaction");
+    wdk_gate_enter(s->w);
     s->in_transaction = true;
-    return true;
+    buf_reset(&s->changed);
+    if (wdk_exec(s, "BEGIN TRANSACTION", NULL, err))
+        return true;
+    leave(s);
+    return false;
 }
 
 bool wdk_commit(struct session *s, struct error *err)
@@ -84,7 +103,7 @@ bool wdk_commit(struct session *s, struct error *err)
         wdk_rollback(s);
         return false;
     }
-    s->in_transaction = false;
+    leave(s);
     return true;
 }
 
@@ -95,7 +114,7 @@ void wdk_rollback(struct session *s)
     /* Also when no transaction is known of: DuckDB then answers with an error, which is ignored. */
     duckdb_query(s->con, "ROLLBACK", &r);
     duckdb_destroy_result(&r);
-    s->in_transaction = s->failed = false;
+    leave(s);
     atomic_store(&s->cancelled, false);
 }
 
