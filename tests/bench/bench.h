@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the benchmarks share: clocks, pinning, and one form of row. Ours and the baseline are
+ * measured side by side, repetition by repetition, in one run; a ratio is taken within each
+ * repetition, so that what slows the machine down for a while slows both.
+ */
+#ifndef PENSTOCK_TESTS_BENCH_H
+#define PENSTOCK_TESTS_BENCH_H
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BENCH_MOST 16 /* repetitions */
+
+/* One measured thing: a pair of figures a repetition. */
+struct bench_row {
+    const char *what;
+    const char *unit;
+    double scale; /* figures are printed times this */
+    int n;
+    double ours[BENCH_MOST], base[BENCH_MOST];
+};
+
+static inline double bench_clock(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static inline double bench_now(void)
+{
+    return bench_clock(CLOCK_MONOTONIC);
+}
+
+/* pid 0: this thread. False where there is no such processor or no right to it. */
+static inline int bench_pin(pid_t pid, int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return sched_setaffinity(pid, sizeof(set), &set) == 0;
+}
+
+static inline void bench_add(struct bench_row *r, double ours, double base)
+{
+    if (r->n == BENCH_MOST)
+        abort();
+    r->ours[r->n] = ours;
+    r->base[r->n++] = base;
+}
+
+static int bench_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static inline double bench_median(const double *v, int n)
+{
+    double s[BENCH_MOST];
+
+    memcpy(s, v, (size_t)n * sizeof(*s));
+    qsort(s, (size_t)n, sizeof(*s), bench_compare);
+    return n % 2 ? s[n / 2] : (s[n / 2 - 1] + s[n / 2]) / 2;
+}
+
+static inline void bench_head(const char *baseline)
+{
+    printf("| what | ours | %s | ratio min / median / max |\n|---|---|---|---|\n", baseline);
+}
+
+/* Medians of both, and of the ratios with their ends. */
+static inline void bench_print(const struct bench_row *r)
+{
+    double ratio[BENCH_MOST];
+    int i;
+
+    for (i = 0; i < r->n; i++)
+        ratio[i] = r->ours[i] / r->base[i];
+    qsort(ratio, (size_t)r->n, sizeof(*ratio), bench_compare);
+    printf("| %s | %.2f %s | %.2f %s | %.2f / %.2f / %.2f |\n", r->what,
+           bench_median(r->ours, r->n) * r->scale, r->unit, bench_median(r->base, r->n) * r->scale,
+           r->unit, ratio[0], bench_median(ratio, r->n), ratio[r->n - 1]);
+    fflush(stdout);
+}
+
+/* The machine, as far as it says what it is. */
+static inline void bench_machine(void)
+{
+    char line[256], model[200] = "unknown processor";
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    struct utsname u;
+
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        if (sscanf(line, "model name : %199[^\n]", model) == 1)
+            break;
+    }
+    if (f != NULL)
+        fclose(f);
+    uname(&u);
+    printf("%s, %ld processors, Linux %s, gcc %s\n", model, sysconf(_SC_NPROCESSORS_ONLN),
+           u.release, __VERSION__);
+}
+
+#endif
