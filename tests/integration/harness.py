@@ -353,10 +353,14 @@ GUCS = ("-c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=3 
 
 
 def columns(server, db, schema, table):
+    """Name and type of each column that can be replicated; of a domain, the type under it."""
     return server.sql(
-        "SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE "
-        "a.attrelid = format('%%I.%%I', %s::text, %s::text)::regclass AND a.attnum > 0 AND NOT "
-        "a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum", db, (schema, table))
+        "WITH RECURSIVE c AS (SELECT attnum, attname, atttypid AS t, atttypmod AS m FROM "
+        "pg_attribute WHERE attrelid = format('%%I.%%I', %s::text, %s::text)::regclass AND "
+        "attnum > 0 AND NOT attisdropped AND attgenerated = '' UNION ALL SELECT attnum, attname, "
+        "typbasetype, CASE WHEN m = -1 THEN typtypmod ELSE m END FROM c JOIN pg_type y ON y.oid = "
+        "t WHERE typtype = 'd') SELECT attname, format_type(t, m) FROM c JOIN pg_type y ON "
+        "y.oid = t WHERE typtype <> 'd' ORDER BY attnum", db, (schema, table))
 
 
 def quote(name):
@@ -391,11 +395,13 @@ def pg_rows(server, db, schema, table, exprs):
 def _pg_expr(name, type_):
     """What both engines can print alike."""
     q = quote(name)
-    if re.match(r"timestamp|date", type_):
+    if type_.endswith("[]"):
+        return _text(q)
+    if re.match(r"timestamp|date$", type_):
         epoch = (f"(extract(epoch FROM {q}) * 1000000)::numeric(30,0)::text"
                  if type_.startswith("timestamp") else f"({q} - date '1970-01-01')::text")
         return f"CASE WHEN isfinite({q}) THEN {epoch} ELSE {q}::text END"
-    if re.match(r"time ", type_) and "without" in type_ or type_ == "time without time zone":
+    if re.match(r"time(\(\d\))? without", type_):
         return f"(extract(epoch FROM {q}) * 1000000)::bigint::text"
     if type_.startswith("interval"):
         return (f"(extract(year FROM {q}) * 12 + extract(month FROM {q}))::bigint || ' ' || "
@@ -465,11 +471,17 @@ def source_for_duck(server, db, schema, table):
     return [n for n, _ in cols], sorted(rows, key=repr)
 
 
-def show_difference(what, a, b):
-    only_a = [r for r in a if r not in set(b)][:5]
-    only_b = [r for r in b if r not in set(a)][:5]
-    raise AssertionError(f"{what}: {len(a)} rows at the source, {len(b)} in the warehouse; only at "
-                         f"the source: {only_a}; only in the warehouse: {only_b}")
+def show_difference(what, cols, a, b):
+    """Rows that both sides have by their first column: where they differ; others whole."""
+    only_a, only_b = set(a) - set(b), set(b) - set(a)
+    at = {r[0]: r for r in only_b}
+    differ = [(r[0], {c: (x, y) for c, x, y in zip(cols, r, at[r[0]]) if x != y})
+              for r in sorted(only_a, key=repr) if r[0] in at][:5]
+    seen = {r[0] for r in only_a} & set(at)
+    raise AssertionError(
+        f"{what}: {len(a)} rows at the source, {len(b)} in the warehouse; different (source, "
+        f"warehouse): {differ}; only at the source: {[r for r in only_a if r[0] not in seen][:5]}; "
+        f"only in the warehouse: {[r for r in only_b if r[0] not in seen][:5]}")
 
 
 def assert_equal_postgres(source, sdb, warehouse, wdb, *tables):
@@ -479,7 +491,7 @@ def assert_equal_postgres(source, sdb, warehouse, wdb, *tables):
         a = pg_rows(source, sdb, schema, table, [_source_text(c, t) for c, t in cols])
         b = pg_rows(warehouse, wdb, schema, table, [_text(quote(c)) for c, _ in cols])
         if a != b:
-            show_difference(name, a, b)
+            show_difference(name, [c for c, _ in cols], a, b)
 
 
 def assert_equal_duckdb(source, sdb, path, *tables):
@@ -489,7 +501,7 @@ def assert_equal_duckdb(source, sdb, path, *tables):
         dcols, b = duck_table(path, schema, table)
         assert cols == dcols, (cols, dcols)
         if a != b:
-            show_difference(name, a, b)
+            show_difference(name, cols, a, b)
 
 
 def source_config(server, db, prefix="shop", **more):
