@@ -11,7 +11,8 @@
  *    Debezium); finite values past the range of a long since 1970 are stored as
  *    INT64_MIN / 2 + (v - INT64_MAX), far below any other Postgres timestamp.
  *  - a column the log did not carry: NULL where nullable, else the zero of its type, and its
- *    field's name in `unavailable`; string-like columns hold "__debezium_unavailable_value".
+ *    field's name in `unavailable`; texts and bytes hold "__debezium_unavailable_value" (where
+ *    nullable only if VALUE_UNCHANGED: the `before` of a delete has NULL there, as Debezium's).
  */
 #ifndef PENSTOCK_AVRO_CODEC_H
 #define PENSTOCK_AVRO_CODEC_H

@@ -110,14 +110,17 @@ static bool put_int(struct buf *out, int64_t v, int64_t low, int64_t high, const
     return true;
 }
 
-static void put_float(struct buf *out, double v)
+static bool put_float(struct buf *out, double v, const char **why)
 {
     float f = (float)v;
     uint32_t u;
 
+    if ((double)f != v && v == v) /* NaN is carried */
+        return refuse(why, "a number that its single precision type cannot hold");
     memcpy(&u, &f, sizeof(u));
     u = htole32(u);
     buf_append(out, &u, sizeof(u));
+    return true;
 }
 
 static void put_double(struct buf *out, double v)
@@ -158,8 +161,7 @@ bool encode_value(const struct encoder_column *c, const struct value *v, struct 
         wire_put_long(out, v->i);
         return true;
     case TYPE_FLOAT32:
-        put_float(out, v->f);
-        return true;
+        return put_float(out, v->f, why);
     case TYPE_FLOAT64:
         put_double(out, v->f);
         return true;

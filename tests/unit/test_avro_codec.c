@@ -485,6 +485,8 @@ static void what_cannot_be_carried_is_refused(void **state)
     assert_refused(TYPE_BITS, 5, 0, text_value("4711"));
     assert_refused(TYPE_BITS, 4, 0, text_value("4711"));
     assert_refused(TYPE_TIMESTAMP, 0, 0, int_value(INT64_MIN + 4711));
+    assert_refused(TYPE_FLOAT32, 0, 0, (struct value){VALUE_SET, {.f = 0.1}});
+    assert_refused(TYPE_FLOAT32, 0, 0, (struct value){VALUE_SET, {.f = 1e300}});
     assert_refused(TYPE_INT32, 0, 0, null);
 }
 
