@@ -14,8 +14,10 @@ as_server=()
 if [ "$(id -u)" = 0 ]; then as_server=(setpriv --reuid=nobody --regid=nogroup --clear-groups); fi
 
 finish() {
-    for pid in $shop_pid $sync_pid; do kill "$pid" 2>/dev/null || true; done
-    wait $shop_pid $sync_pid 2>/dev/null || true
+    for pid in $shop_pid $sync_pid; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     if [ -n "$pg_pid" ]; then kill -INT "$pg_pid" 2>/dev/null || true; wait "$pg_pid" 2>/dev/null || true; fi
     rm -rf "$work"
 }
@@ -90,8 +92,8 @@ sleep 2
 
 say "the shop closes; the last changes arrive; penstock ends on SIGTERM"
 kill "$shop_pid" 2>/dev/null || true; wait "$shop_pid" 2>/dev/null || true; shop_pid=''
-psql -d shop -c "SELECT pg_logical_emit_message(true, 'demo', 'end')" >/dev/null
-end=$(psql -d shop -Atc 'SELECT pg_current_wal_lsn()')
+end=$(psql -d shop -Atc 'SELECT pg_current_wal_insert_lsn()')
+psql -d shop -c "UPDATE stock SET note = 'closed' WHERE product = 1"
 for _ in $(seq 100); do
     [ "$(psql -d shop -Atc "SELECT coalesce(bool_and(confirmed_flush_lsn >= '$end'), false) FROM pg_replication_slots")" = t ] && break
     sleep 0.1

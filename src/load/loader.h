@@ -35,8 +35,7 @@ bool loader_apply(struct loader *l, struct loader_stats *stats, struct error *er
 
 /* --- rows of a load --- */
 /* Begins to append to schema.name (the table aside), inside the open transaction. */
-bool loader_append_begin(struct loader *l, const char *schema, const char *name,
-                         struct error *err);
+bool loader_append_begin(struct loader *l, const char *schema, const char *name, struct error *err);
 /* event: the wire bytes of a snapshot row's envelope. */
 bool loader_append_event(struct loader *l, const uint8_t *event, size_t len, struct error *err);
 bool loader_append_end(struct loader *l, int64_t *rows, int64_t *nulled, struct error *err);

@@ -5,7 +5,7 @@
 
 bool pipeline_connect(struct pipeline *p, const char *role, struct session **out, struct error *err)
 {
-    char *name = mem_printf("penstock:%s:%s", p->o.sink_name, role);
+    char *name = mem_printf("penstock:%s:%s:%s", p->o.sink_name, p->o.source_name, role);
     struct session *s = NULL;
     bool ok = p->o.warehouse->connect(p->wh, name, &s, err);
     int i;

@@ -44,7 +44,7 @@ struct table_record {
     bool loaded;        /* the copy is complete; it becomes live when the stream passes s */
     int64_t s;          /* exact point of the copy */
     int64_t rows;
-    bool has_target;    /* the target exists and is ours */
+    bool has_target; /* the target exists and is ours */
     uint32_t value_id, key_id;
     const char *value_schema, *key_schema;
 };
@@ -56,11 +56,10 @@ bool books_checkpoint_read(struct books *b, struct checkpoint *out, struct error
 bool books_checkpoint_create(struct books *b, const char *position, int64_t csn,
                              const struct source_identity *id, struct error *err);
 /* Compare-and-set, first half: takes the row if it stands at position. *taken: it does. */
-bool books_checkpoint_take(struct books *b, const char *position, bool *taken,
-                           struct error *err);
+bool books_checkpoint_take(struct books *b, const char *position, bool *taken, struct error *err);
 /* Second half, last statement of a batch. commit_us 0: unchanged. */
-bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn,
-                              int64_t commit_us, struct error *err);
+bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn, int64_t commit_us,
+                              struct error *err);
 /* Forgets checkpoint, tables and chunks (not the data): the next run loads everything. */
 bool books_forget(struct books *b, struct error *err);
 
