@@ -122,14 +122,24 @@ void wdk_mask(duckdb_error_type type, const char *message, char *out, size_t siz
     mask_numbers(out);
 }
 
+static bool disk_full(const char *message)
+{
+    return strstr(message, "No space left") != NULL ||
+           strstr(message, "max_temp_directory_size") != NULL;
+}
+
 bool wdk_error(struct error *err, duckdb_error_type type, const char *message)
 {
     char text[900];
 
     if (message == NULL)
         message = "unknown error";
-    wdk_mask(type, message, text, sizeof(text));
+    /* A full disk's message quotes the file, whatever the type of the error. */
+    wdk_mask(disk_full(message) ? DUCKDB_ERROR_IO : type, message, text, sizeof(text));
     error_set(err, kind_of(type, message), "DuckDB: %s", text);
+    if (disk_full(message))
+        return error_hint(err, "make room on the disk of the warehouse file and of "
+                               "duckdb.temp.directory");
     if (type == DUCKDB_ERROR_OUT_OF_MEMORY)
         return error_hint(err, "raise duckdb.memory.limit, or make room in duckdb.temp.directory");
     if (type == DUCKDB_ERROR_FATAL || type == DUCKDB_ERROR_INTERNAL)
@@ -137,8 +147,5 @@ bool wdk_error(struct error *err, duckdb_error_type type, const char *message)
                                "its log replayed");
     if (depends(type, message))
         return error_hint(err, "drop the index or other object that was made on that table");
-    if (strstr(message, "No space left") != NULL || strstr(message, "max_temp_directory") != NULL)
-        return error_hint(err, "make room on the disk of the warehouse file and of "
-                               "duckdb.temp.directory");
     return false;
 }

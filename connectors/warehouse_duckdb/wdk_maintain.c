@@ -11,18 +11,24 @@
  * each), more of them the greater the share of dead rows is, and none while that is small.
  */
 #include "util/clock.h"
+#include "util/log.h"
 #include "warehouse_duckdb/wdk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define WAL_BUSY ((int64_t)128 << 20)
 #define WAL_IDLE ((int64_t)16 << 20)
 #define WAL_IDLE_MS 30000 /* idle: even a small log is written away after this time */
+#define SAY_MS 60000
 #define POSTPONE_MS 2000
-#define PAUSE_MS 500     /* how long other sessions are waited for */
+#define PAUSE_MS 500 /* how long other sessions are waited for */
+#define DISK_RESERVE ((int64_t)8 << 20)
+#define DISK_VACUUM ((int64_t)512 << 20) /* rewritten row groups need room first */
+#define DISK_FULL "no checkpoint: the disk"
 #define DEAD_ROWS 100000 /* fewer are not looked for, in tables of fewer rows neither */
 
 static int64_t wal_size(const struct warehouse *w)
@@ -32,8 +38,23 @@ static int64_t wal_size(const struct warehouse *w)
     return stat(w->wal_path, &st) == 0 ? (int64_t)st.st_size : 0;
 }
 
+/*
+ * A checkpoint that runs out of disk makes DuckDB give up the database until it is opened again; a
+ * commit that does so only fails. So none is begun without the room that it may need.
+ */
+static int64_t free_space(const struct warehouse *w)
+{
+    struct statvfs fs;
+
+    return statvfs(w->path, &fs) == 0 ? (int64_t)(fs.f_bavail * fs.f_frsize) : INT64_MAX;
+}
+
 bool wdk_checkpoint(struct session *s, struct error *err)
 {
+    if (free_space(s->w) < wal_size(s->w) + DISK_RESERVE) {
+        error_set(err, ERROR_RETRY, DISK_FULL " of %s is full", s->w->path);
+        return error_hint(err, "make room on the disk of the warehouse file");
+    }
     return wdk_exec(s, "CHECKPOINT", NULL, err);
 }
 
@@ -90,7 +111,7 @@ static bool upkeep(struct session *s, bool idle, struct error *err)
     char sql[64];
     bool ok;
 
-    if (dead >= DEAD_ROWS) {
+    if (dead >= DEAD_ROWS && free_space(s->w) > DISK_VACUUM) {
         if (!dead_share(s, &percent, err))
             return false;
         tasks = vacuum_tasks(percent, idle);
@@ -123,6 +144,21 @@ static bool due(struct warehouse *w, bool idle, int64_t now)
     return size >= WAL_BUSY || (idle && (size >= WAL_IDLE || now - w->wal_since_ms >= WAL_IDLE_MS));
 }
 
+/* What only postpones the checkpoint; a full disk is said once a minute. */
+static bool give_way(struct warehouse *w, int64_t now, struct error *err)
+{
+    bool full = strncmp(err->message, DISK_FULL, strlen(DISK_FULL)) == 0;
+
+    if (!full && strstr(err->message, "Cannot CHECKPOINT") == NULL)
+        return false;
+    if (full && (w->said_full_ms == 0 || now - w->said_full_ms > SAY_MS)) {
+        log_failure(LOG_WARN, "upkeep", err);
+        w->said_full_ms = now;
+    }
+    error_clear(err);
+    return true;
+}
+
 bool wdk_maintain(struct session *s, bool idle, struct error *err)
 {
     struct warehouse *w = s->w;
@@ -141,10 +177,7 @@ bool wdk_maintain(struct session *s, bool idle, struct error *err)
         s->upkeep = false;
         w->postponed_ms = ok ? 0 : now;
         w->wal_since_ms = 0;
-        if (!ok && strstr(err->message, "Cannot CHECKPOINT") != NULL) {
-            error_clear(err);
-            ok = true;
-        }
+        ok = ok || give_way(w, now, err);
     }
     pthread_mutex_unlock(&w->upkeep);
     return ok;
