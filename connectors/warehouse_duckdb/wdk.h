@@ -24,6 +24,8 @@ struct warehouse {
     /* wdk_maintain.c */
     pthread_mutex_t upkeep;
     int64_t wal_since_ms;     /* when a log was first seen since the last checkpoint; 0: none */
+    int64_t wal_bytes;        /* when last looked at */
+    int64_t wal_moved_ms;     /* when it was last seen to have grown */
     int64_t postponed_ms;     /* when a checkpoint last had to give way to a transaction */
     int64_t said_full_ms;     /* when a full disk was last logged */
     atomic_int_fast64_t dead; /* rows deleted or replaced since dead rows were last counted */

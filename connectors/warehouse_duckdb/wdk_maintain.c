@@ -23,6 +23,7 @@
 #define WAL_BUSY ((int64_t)128 << 20)
 #define WAL_IDLE ((int64_t)16 << 20)
 #define WAL_IDLE_MS 30000 /* idle: even a small log is written away after this time */
+#define QUIET_MS 1000     /* idle is believed when the log has not grown for this long */
 #define SAY_MS 60000
 #define POSTPONE_MS 2000
 #define PAUSE_MS 500 /* how long other sessions are waited for */
@@ -129,9 +130,20 @@ static bool upkeep(struct session *s, bool idle, struct error *err)
     return ok;
 }
 
+/* A pause between two batches is not idleness: a checkpoint then would delay the second. */
+static bool is_quiet(struct warehouse *w, int64_t size, int64_t now)
+{
+    if (size != w->wal_bytes) {
+        w->wal_bytes = size;
+        w->wal_moved_ms = now;
+    }
+    return now - w->wal_moved_ms >= QUIET_MS;
+}
+
 static bool due(struct warehouse *w, bool idle, int64_t now)
 {
     int64_t size = wal_size(w);
+    bool quiet = is_quiet(w, size, now);
 
     if (size == 0) {
         w->wal_since_ms = 0;
@@ -141,7 +153,9 @@ static bool due(struct warehouse *w, bool idle, int64_t now)
         w->wal_since_ms = now;
     if (w->postponed_ms != 0 && now - w->postponed_ms < POSTPONE_MS)
         return false;
-    return size >= WAL_BUSY || (idle && (size >= WAL_IDLE || now - w->wal_since_ms >= WAL_IDLE_MS));
+    if (size >= WAL_BUSY)
+        return true;
+    return idle && quiet && (size >= WAL_IDLE || now - w->wal_since_ms >= WAL_IDLE_MS);
 }
 
 /* What only postpones the checkpoint; a full disk is said once a minute. */
