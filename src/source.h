@@ -29,24 +29,24 @@ struct source_identity {
     uint32_t timeline; /* Postgres: timeline id */
     char database[64]; /* name */
     uint32_t database_oid;
-    char mark[64];     /* Postgres: slot name */
-    char version[64];  /* for people: "PostgreSQL 15.20" */
+    char mark[64];    /* Postgres: slot name */
+    char version[64]; /* for people: "PostgreSQL 15.20" */
 };
 
 enum mark_state { MARK_MISSING, MARK_READY, MARK_LOST };
 
 struct mark {
     enum mark_state state;
-    char why[256];               /* LOST: the server's reason */
+    char why[256];                /* LOST: the server's reason */
     char position[POSITION_SIZE]; /* READY: what the source believes we have (confirmed) */
-    int64_t retained_bytes;      /* log kept for us; -1 unknown */
-    int active_pid;              /* 0: nobody reads it */
+    int64_t retained_bytes;       /* log kept for us; -1 unknown */
+    int active_pid;               /* 0: nobody reads it */
 };
 
 /* A piece of a table that one short transaction reads. */
 struct chunk {
-    int number;       /* 0.. within the table */
-    uint32_t rel;     /* Postgres: relation that holds the rows (a leaf of a partitioned table) */
+    int number;        /* 0.. within the table */
+    uint32_t rel;      /* Postgres: relation that holds the rows (a leaf of a partitioned table) */
     uint64_t from, to; /* Postgres: heap blocks [from, to); to == UINT64_MAX: open end */
 };
 
@@ -70,10 +70,10 @@ typedef bool source_row_fn(void *ctx, const struct table *t, const struct value 
                            struct error *err);
 
 struct source_ops {
-    const char *name;                /* connector.class */
-    const char *const *aliases;      /* other names of it, NULL-terminated, or NULL */
-    const char *envelope_connector;  /* source.connector in events: "postgresql" */
-    const struct setting *settings;  /* the connector's own, ended by a NULL name */
+    const char *name;               /* connector.class */
+    const char *const *aliases;     /* other names of it, NULL-terminated, or NULL */
+    const char *envelope_connector; /* source.connector in events: "postgresql" */
+    const struct setting *settings; /* the connector's own, ended by a NULL name */
 
     /* No I/O. cfg is borrowed until close. */
     bool (*open)(struct source **out, const struct config *cfg, struct error *err);
@@ -115,8 +115,8 @@ struct source_ops {
                          source_row_fn *row, void *ctx, struct error *err);
     void (*reader_close)(struct source_reader *r); /* accepts NULL */
 
-    bool (*stream_start)(struct source *s, const char *position,
-                         const struct stream_table *tables, int n, struct error *err);
+    bool (*stream_start)(struct source *s, const char *position, const struct stream_table *tables,
+                         int n, struct error *err);
     /* Waits at most timeout_ms for input, hands on everything that is there, sends status.
      * *drained: nothing more is waiting at this moment. */
     bool (*stream_poll)(struct source *s, int timeout_ms, const struct change_sink *sink,

@@ -27,8 +27,7 @@ struct encoder *encoder_new(const struct table *t, const struct source_block *bl
                             uint32_t value_id, uint32_t key_id);
 void encoder_free(struct encoder *e); /* accepts NULL */
 /* The wire bytes of a row's key, taken from its key columns (all VALUE_SET). */
-bool encoder_key(struct encoder *e, const struct value *row, struct buf *out,
-                 struct error *err);
+bool encoder_key(struct encoder *e, const struct value *row, struct buf *out, struct error *err);
 /*
  * The wire bytes of the envelope. *unavailable: set to true if any column was not carried.
  * ERROR_DATA names table, column and kind of value, never the value (bytes that are not UTF-8...).
@@ -39,15 +38,14 @@ bool encoder_value(struct encoder *e, const struct change *c, const struct event
 struct decoder; /* one value schema; immutable after it was made, any thread */
 
 /* Compiles the schema text. table: as from avro_table, borrowed; columns in its order. */
-struct decoder *decoder_new(const char *value_schema, const struct table *table,
-                            struct error *err);
+struct decoder *decoder_new(const char *value_schema, const struct table *table, struct error *err);
 void decoder_free(struct decoder *d); /* accepts NULL */
 
 /* Slices of one event, in place. */
 struct event_slices {
     char op;
-    int64_t csn;        /* 0 if null */
-    int64_t source_us;  /* source.ts_us (or ts_ms * 1000): commit time, us since 1970 */
+    int64_t csn;           /* 0 if null */
+    int64_t source_us;     /* source.ts_us (or ts_ms * 1000): commit time, us since 1970 */
     const uint8_t *before; /* Avro binary of the Value record, NULL if the branch is null */
     size_t before_len;
     const uint8_t *after;

@@ -26,11 +26,11 @@ struct source_block {
 /* What the envelope says besides the row. */
 struct event_meta {
     int64_t csn;
-    const char *tx_id;            /* transaction.id; NULL: no transaction block (snapshot) */
-    int64_t total_order;          /* 1.. within the transaction */
+    const char *tx_id;             /* transaction.id; NULL: no transaction block (snapshot) */
+    int64_t total_order;           /* 1.. within the transaction */
     int64_t data_collection_order; /* 1.. within the transaction and table */
-    int64_t source_us;            /* commit time, us since 1970 */
-    int64_t now_us;               /* processing time, us since 1970 */
+    int64_t source_us;             /* commit time, us since 1970 */
+    int64_t now_us;                /* processing time, us since 1970 */
     uint64_t xid;
     uint64_t lsn;
     uint64_t last_commit_lsn; /* 0: none yet */

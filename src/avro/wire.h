@@ -21,7 +21,7 @@
 
 static inline uint8_t *wire_long(uint8_t *p, int64_t v)
 {
-    uint64_t u = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+    uint64_t u = ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
 
     while (u >= 0x80) {
         *p++ = (uint8_t)u | 0x80;

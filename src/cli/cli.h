@@ -10,7 +10,7 @@
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 struct cli_option {
-    const char *name; /* "--from" */
+    const char *name;  /* "--from" */
     const char *alias; /* "-c", or NULL */
     const char *value; /* placeholder "URL"; NULL: a flag */
     const char *help;
@@ -21,17 +21,17 @@ struct cli_args {
     const char *values[32]; /* by index of command->options; flags: "" when given, else NULL */
     const char *positional[8];
     int npositional;
-    const char *url;    /* global --url, default http://127.0.0.1:8083 */
-    const char *token;  /* global --token or $PENSTOCK_TOKEN */
-    bool json;          /* global --output json */
+    const char *url;   /* global --url, default http://127.0.0.1:8083 */
+    const char *token; /* global --token or $PENSTOCK_TOKEN */
+    bool json;         /* global --output json */
 };
 
 struct cli_command {
     const char *name;
-    const char *summary;               /* one line */
-    const char *usage;                 /* "sync --from URL --to URL [options]" */
-    const char *help;                  /* further lines, or NULL */
-    const struct cli_option *options;  /* ended by a NULL name; may be NULL */
+    const char *summary;              /* one line */
+    const char *usage;                /* "sync --from URL --to URL [options]" */
+    const char *help;                 /* further lines, or NULL */
+    const struct cli_option *options; /* ended by a NULL name; may be NULL */
     int min_positional, max_positional;
     int (*run)(const struct cli_args *args); /* returns the exit code */
 };

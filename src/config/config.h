@@ -45,7 +45,8 @@ bool config_bool(const struct config *c, const char *name);
 int64_t config_int(const struct config *c, const char *name); /* INT, BYTES; 0 if unset */
 /* True if the user set it (not the default). */
 bool config_is_set(const struct config *c, const char *name);
-const char *config_name(const struct config *c); /* the connector's name, "service" for the service */
+const char *
+config_name(const struct config *c); /* the connector's name, "service" for the service */
 
 /* Iterates over the keys that are set, in the user's order; *at starts at 0; NULL at the end.
  * *masked is the value as it may be shown ("[hidden]" for secrets, also inside URLs). */

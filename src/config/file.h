@@ -16,7 +16,7 @@ struct warehouse_ops;
 struct config_connector {
     const char *name;
     const struct config *config;
-    const struct source_ops *source;       /* one of the two is NULL */
+    const struct source_ops *source; /* one of the two is NULL */
     const struct warehouse_ops *warehouse;
 };
 

@@ -241,7 +241,7 @@ static bool document(struct reading *r, struct raw_file *out)
 bool yaml_parse(struct arena *a, const char *path, const void *text, size_t len,
                 struct raw_file *out, struct error *err)
 {
-    struct error none;
+    struct error none = {0};
     struct reading r = {.arena = a, .path = path, .err = err != NULL ? err : &none};
     bool ok;
 

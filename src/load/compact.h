@@ -23,7 +23,7 @@ struct compact; /* one table, one piece; event bytes are borrowed until it is fr
 
 /* One row of the outcome. values: table->ncols, VALUE_UNCHANGED where unresolved. */
 struct compact_row {
-    bool upsert; /* else delete */
+    bool upsert;                /* else delete */
     const struct value *values; /* for a delete of a keyed table only the key columns are set */
     bool unresolved;            /* some column is VALUE_UNCHANGED */
     const struct value *origin; /* unresolved: key columns of the row in the target, or NULL if
@@ -46,7 +46,6 @@ size_t compact_bytes(const struct compact *c);
  * Hands out the rows in a deterministic order; *at starts at 0. *out is NULL after the last.
  * Rows live until the next call.
  */
-bool compact_next(struct compact *c, size_t *at, const struct compact_row **out,
-                  struct error *err);
+bool compact_next(struct compact *c, size_t *at, const struct compact_row **out, struct error *err);
 
 #endif

@@ -26,8 +26,8 @@ struct target {
  * columns, a name that is too long. Column names that the dialect folds together get
  * "_" + 8 hex of the SHA-256 of the true name, each changed one.
  */
-bool target_new(struct arena *a, const struct table *t, const struct dialect *d,
-                const char *schema, const char *name, struct target **out, struct error *err);
+bool target_new(struct arena *a, const struct table *t, const struct dialect *d, const char *schema,
+                const char *name, struct target **out, struct error *err);
 
 /* CREATE TABLE of the target's shape under another name (no key: rows are appended first). */
 void target_sql_create(struct buf *out, const struct target *t, const char *schema,

@@ -25,8 +25,8 @@ enum overflow_mode { OVERFLOW_STOP, OVERFLOW_NULL };
 
 /* A column of a stage, aside or target table. */
 struct load_column {
-    const char *name; /* in the warehouse */
-    const char *type; /* the warehouse's type of it, SQL text */
+    const char *name;    /* in the warehouse */
+    const char *type;    /* the warehouse's type of it, SQL text */
     enum type_kind kind; /* of the values that are appended */
     int precision, scale;
     bool not_null;
@@ -52,14 +52,14 @@ static inline const char *rowset_get(const struct rowset *r, int row, int col)
 /* Differences between engines that planning has to know. All functions are pure. */
 struct dialect {
     const char *name;
-    int max_columns;       /* of a target table */
-    size_t max_identifier; /* bytes */
-    bool case_folds;       /* names that differ in case are the same name */
-    bool primary_key;      /* targets get PRIMARY KEY */
-    bool merge;            /* upsert = MERGE; else DELETE USING + INSERT */
+    int max_columns;         /* of a target table */
+    size_t max_identifier;   /* bytes */
+    bool case_folds;         /* names that differ in case are the same name */
+    bool primary_key;        /* targets get PRIMARY KEY */
+    bool merge;              /* upsert = MERGE; else DELETE USING + INSERT */
     const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
-    const char *lock_share; /* " FOR SHARE", or NULL where one process owns the whole file */
-    const char *row_id;    /* pseudo-column that identifies a row: "ctid", "rowid" */
+    const char *lock_share;  /* " FOR SHARE", or NULL where one process owns the whole file */
+    const char *row_id;      /* pseudo-column that identifies a row: "ctid", "rowid" */
     const char *bigint, *timestamptz, *text, *smallint; /* type names */
     /*
      * Fills type, kind and as_text for a source column (column.type_override: the user's type or
@@ -87,8 +87,7 @@ struct warehouse_ops {
     bool (*identity)(struct warehouse *w, char *out, size_t size, struct error *err);
 
     /* name: for the server's list of sessions ("penstock:shop:sink"). */
-    bool (*connect)(struct warehouse *w, const char *name, struct session **out,
-                    struct error *err);
+    bool (*connect)(struct warehouse *w, const char *name, struct session **out, struct error *err);
     void (*disconnect)(struct session *s); /* accepts NULL; rolls back */
     void (*cancel)(struct session *s);     /* any thread: what runs returns soon with RETRY */
 

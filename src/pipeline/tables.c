@@ -178,10 +178,40 @@ static bool takes_topic(const struct pipeline *p, const char *topic)
     return false;
 }
 
+/* "a.b"."c" and "a"."b.c" would share a topic: each of them gets a suffix of its true name. */
+static void separate_topics(struct pipeline *p, struct source_table *tables, int n)
+{
+    struct map *seen = map_new();
+    bool *clash = arena_calloc(p->arena, (size_t)n + 1, sizeof(*clash));
+    int i;
+
+    for (i = 0; i < n; i++) {
+        const char *topic = tables[i].table->topic;
+        struct source_table *first = map_get(seen, topic, strlen(topic));
+
+        if (first == NULL) {
+            map_put(seen, topic, strlen(topic), &tables[i]);
+        } else {
+            clash[i] = true;
+            clash[first - tables] = true;
+        }
+    }
+    for (i = 0; i < n; i++) {
+        if (clash[i]) {
+            table_topic_suffix(p->arena, tables[i].table);
+            log_info("topic of its own table=%s.%s topic=%s", tables[i].table->schema,
+                     tables[i].table->name, tables[i].table->topic);
+        }
+    }
+    map_free(seen);
+}
+
 /* Leaves out what the warehouse does not take; returns how many are left. */
-static int only_taken(const struct pipeline *p, struct source_table *tables, int n)
+static int only_taken(struct pipeline *p, struct source_table *tables, int n)
 {
     int i, kept = 0;
+
+    separate_topics(p, tables, n);
 
     for (i = 0; i < n; i++) {
         if (takes_topic(p, tables[i].table->topic))

@@ -24,7 +24,7 @@ struct board;
 
 struct board_connector {
     const char *name;
-    bool source;                /* else sink */
+    bool source; /* else sink */
     const struct config *config;
     enum connector_state state; /* of the connector */
     enum connector_state task;  /* of its one task */
@@ -36,9 +36,9 @@ struct board_table {
     const char *schema, *name;
     const char *target_schema, *target_name;
     enum table_state state;
-    const char *reason; /* or NULL */
-    int64_t rows;       /* in the warehouse as far as known: loaded, then + inserts - deletes */
-    int64_t rows_total; /* estimate while loading; -1 unknown */
+    const char *reason;   /* or NULL */
+    int64_t rows;         /* in the warehouse as far as known: loaded, then + inserts - deletes */
+    int64_t rows_total;   /* estimate while loading; -1 unknown */
     const char *position; /* as of which the table is complete; "" while loading */
 };
 

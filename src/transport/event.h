@@ -19,14 +19,7 @@
 
 #include <stdbool.h>
 
-enum event_kind {
-    EVENT_MARK = 1,
-    EVENT_BEGIN,
-    EVENT_ROW,
-    EVENT_COMMIT,
-    EVENT_IDLE,
-    EVENT_WANT
-};
+enum event_kind { EVENT_MARK = 1, EVENT_BEGIN, EVENT_ROW, EVENT_COMMIT, EVENT_IDLE, EVENT_WANT };
 
 #define EVENT_UNAVAILABLE 1 /* flags: a column of the row was not carried */
 #define EVENT_MOVED 2       /* a 'd' whose row lives on: the next event is its 'c' with old_key */

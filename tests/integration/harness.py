@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 
 import psycopg
 
@@ -477,7 +478,8 @@ def source_for_duck(server, db, schema, table):
 
 def show_difference(what, cols, a, b):
     """Rows that both sides have by their first column: where they differ; others whole."""
-    only_a, only_b = set(a) - set(b), set(b) - set(a)
+    count_a, count_b = Counter(a), Counter(b)
+    only_a, only_b = list((count_a - count_b).elements()), list((count_b - count_a).elements())
     at = {r[0]: r for r in only_b}
     differ = [(r[0], {c: (x, y) for c, x, y in zip(cols, r, at[r[0]]) if x != y})
               for r in sorted(only_a, key=repr) if r[0] in at][:5]
@@ -514,14 +516,14 @@ def source_config(server, db, prefix="shop", **more):
             **more}
 
 
-def to_postgres(source, sdb, warehouse, wdb, **more):
+def to_postgres(source, sdb, warehouse, wdb, /, **more):
     return {"connectors": {
         "shop": source_config(source, sdb, **more.pop("source", {})),
         "warehouse": {"connector.class": "postgres-warehouse", "topics.regex": "shop\\..*",
                       "connection.url": warehouse.url(wdb), **more}}}
 
 
-def to_duckdb(source, sdb, path, **more):
+def to_duckdb(source, sdb, path, /, **more):
     return {"connectors": {
         "shop": source_config(source, sdb, **more.pop("source", {})),
         "warehouse": {"connector.class": "duckdb", "topics.regex": "shop\\..*",
