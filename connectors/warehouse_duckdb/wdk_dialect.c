@@ -46,9 +46,10 @@ static void column(struct arena *a, const struct column *c, struct load_column *
 }
 
 /*
- * Prefixes keep NULL apart from every text. DuckDB holds -0 = 0 and 1 month = 30 days for equal,
- * their texts are not. Timestamps with time zone go by their microseconds: the text of those past
- * the year 287396 is off by a millisecond. Infinite ones have no microseconds.
+ * Prefixes keep NULL apart from every text. DuckDB holds 1 month = 30 days for equal, their texts
+ * are not (-0 is never stored, see wdk_write.c). Timestamps with time zone go by their
+ * microseconds: the text of those past the year 287396 is off by a millisecond. Infinite ones have
+ * no microseconds.
  */
 static void same_text(struct buf *out, const struct column *c, const char *expr)
 {

@@ -4,6 +4,9 @@
  * has no writer would need a conversion, which is never done here. DuckDB's conventions:
  * infinity is the greatest and -infinity the greatest negated of its integer; days and
  * microseconds count from 1970; a UUID is a signed 128-bit number with its top bit flipped.
+ *
+ * -0 is written as 0: DuckDB 1.5.6 holds the two for one value when it compresses a column
+ * (constant and run-length encoding), so that after a checkpoint either may have become the other.
  */
 #include "load/text.h"
 #include "warehouse_duckdb/wdk.h"
@@ -44,13 +47,13 @@ static const char *write_float(struct wdk_slot *slot, idx_t row, const struct va
 {
     if (isfinite(v->f) && !isfinite((float)v->f))
         return "a number out of range";
-    ((float *)slot->data)[row] = (float)v->f;
+    ((float *)slot->data)[row] = v->f == 0 ? 0 : (float)v->f;
     return NULL;
 }
 
 static const char *write_double(struct wdk_slot *slot, idx_t row, const struct value *v)
 {
-    ((double *)slot->data)[row] = v->f;
+    ((double *)slot->data)[row] = v->f == 0 ? 0 : v->f;
     return NULL;
 }
 
