@@ -417,7 +417,7 @@ def _pg_expr(name, type_):
     if type_ == "money":
         return f"{q}::numeric::text"
     if type_ in ("real", "double precision"):
-        return f"float8send({q}::float8)::text"
+        return f"float8send({q}::float8 + 0)::text"  # DuckDB cannot keep -0 apart from 0
     if type_ == "boolean":
         return f"{q}::text"
     return _source_text(name, type_)
