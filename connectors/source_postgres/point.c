@@ -12,6 +12,7 @@
 
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
+#include "source_postgres/watch.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -155,7 +156,8 @@ bool point_tables(struct source_point *p, struct arena *a, struct source_table *
             error_set(err, ERROR_CONFIG, "publication \"%s\" was dropped", s->settings.publication);
         error_hint(err, "start again: it is made anew, or make it as `penstock check` says");
     }
-    ok = ok && catalog_read(s, c, a, pub.exists ? &pub : NULL, true, &cat, err);
+    ok = ok && catalog_read(s, c, a, pub.exists ? &pub : NULL, true, &cat, err) &&
+         watch_note(s->watch, c, (int64_t)p->s_lsn, &cat, err);
     pg_conn_close(c);
     if (!ok)
         return false;

@@ -10,6 +10,7 @@
  */
 #include "source_postgres/publication.h"
 
+#include "source_postgres/watch.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -162,6 +163,17 @@ static bool change_publication(const struct source *s, struct pg_conn *c, const 
     return ok;
 }
 
+/* What was not published until now has a gap in the log. */
+static void note_added(struct source *s, const struct catalog *cat)
+{
+    int i;
+
+    for (i = 0; i < cat->n; i++) {
+        if (cat->tables[i].missing)
+            watch_added(s->watch, cat->tables[i].table->oid);
+    }
+}
+
 bool publication_prepare(struct source *s, struct error *err)
 {
     struct arena *a = arena_new("publication");
@@ -183,6 +195,8 @@ bool publication_prepare(struct source *s, struct error *err)
     publication_statement(s, &p, &cat, &sql);
     if (sql.len > 0)
         ok = change_publication(s, c, buf_cstr(&sql), err);
+    if (ok && sql.len > 0)
+        note_added(s, &cat);
 out:
     buf_free(&sql);
     arena_free(a);

@@ -152,7 +152,9 @@ bool relations_refuse(struct relation *rel, const struct change_sink *sink, cons
     if (rel->told)
         return true;
     rel->told = true;
-    return sink->wants_load(sink->ctx, rel->oid, rel->r.schema, rel->r.name, why, err);
+    return sink->wants_load(sink->ctx, rel->oid,
+                            rel->announced ? rel->r.schema : rel->table->schema,
+                            rel->announced ? rel->r.name : rel->table->name, why, err);
 }
 
 bool relations_judge(struct relations *rs, struct relation *rel, const struct change_sink *sink,

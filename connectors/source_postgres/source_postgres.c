@@ -15,6 +15,7 @@
 #include "source_postgres/slot.h"
 #include "source_postgres/source_block.h"
 #include "source_postgres/stream.h"
+#include "source_postgres/watch.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -191,6 +192,7 @@ static void source_close(struct source *s)
     if (s == NULL)
         return;
     stream_stop(s);
+    watch_free(s->watch);
     pg_conn_close(s->control);
     pg_cancel_close(&s->cancel);
     pg_cancel_close(&s->wake);
@@ -204,6 +206,7 @@ static bool source_open(struct source **out, const struct config *cfg, struct er
     s->cfg = cfg;
     pg_cancel_init(&s->cancel);
     pg_cancel_init(&s->wake);
+    s->watch = watch_new(s);
     if (!take_settings(s, err)) {
         source_close(s);
         return false;

@@ -48,6 +48,7 @@ struct pg_facts {
 };
 
 struct pg_stream;
+struct watch;
 
 struct source {
     const struct config *cfg;
@@ -58,6 +59,7 @@ struct source {
     bool has_facts;
     struct pg_facts facts;
     struct pg_stream *stream; /* NULL unless streaming */
+    struct watch *watch;
 
     /* Shared with other threads. */
     _Atomic uint64_t acked;   /* the checkpoint's position */

@@ -13,6 +13,7 @@
 #include "source_postgres/pg_error.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/stream_internal.h"
+#include "source_postgres/watch.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -122,8 +123,10 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
     atomic_store(&s->acked, start);
     atomic_store(&s->urgent, false);
     pg_cancel_clear(&s->wake);
-    if (!pg_conn_open(&st->conn, &s->target, "stream", true, err) || !read_timeout(st, err) ||
+    if (!watch_start(s->watch, st->relations, tables, n, err) ||
+        !pg_conn_open(&st->conn, &s->target, "stream", true, err) || !read_timeout(st, err) ||
         !start_replication(st, err)) {
+        watch_stop(s->watch);
         stream_free(st);
         return false;
     }
@@ -133,6 +136,8 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
 
 void stream_stop(struct source *s)
 {
+    if (s->watch != NULL)
+        watch_stop(s->watch);
     stream_free(s->stream);
     s->stream = NULL;
 }
@@ -310,7 +315,8 @@ bool stream_poll(struct source *s, int timeout_ms, const struct change_sink *sin
         return error_set(err, ERROR_RETRY, "there is no stream");
     for (;;) {
         if (!take_messages(st, begin + SLICE_MS, sink, &got, &more, err) ||
-            !stream_tell_idle(st, sink, false, err) || !keep_up(st, err))
+            !stream_tell_idle(st, sink, false, err) || !keep_up(st, err) ||
+            !watch_poll(s->watch, sink, err))
             return false;
         *drained = !more;
         if (got || clock_mono_ms() >= begin + timeout_ms)
