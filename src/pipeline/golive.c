@@ -102,7 +102,7 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
     if (!books_target_exists(b, f->rec.target_schema, f->rec.target_name, &exists, &other, &ours,
                              err))
         return false;
-    if (exists && !ours) {
+    if (exists && (!ours || other)) {
         error_set(err, ERROR_DATA, "a table %s.%s appeared in the warehouse while it was loaded",
                   f->rec.target_schema, f->rec.target_name);
         error_hint(err, "rename or drop it, then restart penstock");

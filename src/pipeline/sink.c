@@ -243,7 +243,6 @@ static void show(struct sink *s)
             t->pending = false;
             t->flow->rec.state = TABLE_LIVE;
             t->flow->rec.reason = NULL;
-            t->flow->rec.has_target = true;
         }
         all = all && !t->pending;
         if (t->live)

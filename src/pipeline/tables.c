@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAX_ROUNDS 5
 
@@ -81,14 +82,15 @@ static bool put_stopped(struct pipeline *p, struct flow *f, enum table_state sta
     return true;
 }
 
-static bool target_is_free(struct pipeline *p, struct flow *f, bool *is_free, struct error *err)
+static bool target_is_free(struct pipeline *p, struct flow *f, bool *is_free, bool *ours,
+                           struct error *err)
 {
-    bool exists, other, ours;
+    bool exists, other;
 
     if (!books_target_exists(&p->books, f->rec.target_schema, f->rec.target_name, &exists, &other,
-                             &ours, err))
+                             ours, err))
         return false;
-    *is_free = ours || (!exists && !other);
+    *is_free = !exists || (*ours && !other);
     return true;
 }
 
@@ -122,19 +124,74 @@ static bool forget_missing(struct pipeline *p, const struct source_table *now, i
     return true;
 }
 
+static bool same_target(const struct pipeline *p, const char *schema, const char *name,
+                        const char *other_schema, const char *other_name)
+{
+    if (p->o.warehouse->dialect->case_folds)
+        return strcasecmp(schema, other_schema) == 0 && strcasecmp(name, other_name) == 0;
+    return strcmp(schema, other_schema) == 0 && strcmp(name, other_name) == 0;
+}
+
+static bool all_lower_case(const char *s)
+{
+    for (; *s != '\0'; s++) {
+        if (*s >= 'A' && *s <= 'Z')
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The target's name is the table's, unless the warehouse takes another table's for the same (they
+ * differ only in case): then the one that is all lower case keeps it, or the one that has it
+ * already, and the other gets "_" and 8 hex digits of its true name's SHA-256. A table keeps the
+ * target that it has as long as its own name stays.
+ */
+static void choose_target(struct pipeline *p, struct flow *f, const struct table *t)
+{
+    bool renamed = f->rec.target_name == NULL || strcmp(f->rec.table->schema, t->schema) != 0 ||
+                   strcmp(f->rec.table->name, t->name) != 0;
+    bool plain = all_lower_case(t->schema) && all_lower_case(t->name);
+    int i;
+
+    if (!renamed)
+        return;
+    f->rec.target_schema = t->schema;
+    f->rec.target_name = t->name;
+    for (i = 0; i < p->nflows; i++) {
+        const struct flow *o = &p->flows[i];
+        bool there = o->rec.target_name != NULL;
+
+        if (o == f || !same_target(p, t->schema, t->name,
+                                   there ? o->rec.target_schema : o->rec.table->schema,
+                                   there ? o->rec.target_name : o->rec.table->name))
+            continue;
+        if (there || !plain) {
+            f->rec.target_name = table_suffixed_name(p->arena, t);
+            log_info("target of its own name, for %s.%s differs only in case table=%s.%s target=%s",
+                     o->rec.table->schema, o->rec.table->name, t->schema, t->name,
+                     f->rec.target_name);
+            return;
+        }
+    }
+}
+
 /* Takes the table as of the point; it is to be loaded. */
 static bool take_table(struct pipeline *p, struct flow *f, struct source_table *st,
                        struct error *err)
 {
     char reason[2100];
-    bool is_free = false;
+    bool is_free = false, ours = false;
 
+    choose_target(p, f, st->table);
+    if (f->rec.table->topic == NULL || strcmp(f->rec.table->topic, st->table->topic) != 0) {
+        f->rec.value_schema = f->rec.key_schema = NULL; /* of another subject */
+        f->rec.value_id = f->rec.key_id = 0;
+    }
     f->rec.table = f->table = st->table;
-    f->rec.target_schema = st->table->schema;
-    f->rec.target_name = st->table->name;
     if (st->refused != NULL)
         return put_stopped(p, f, TABLE_REFUSED, st->refused, err);
-    if (!target_is_free(p, f, &is_free, err))
+    if (!target_is_free(p, f, &is_free, &ours, err))
         return false;
     if (!is_free)
         return put_stopped(p, f, TABLE_REFUSED,
@@ -150,8 +207,8 @@ static bool take_table(struct pipeline *p, struct flow *f, struct source_table *
                  err->hint);
         return put_stopped(p, f, TABLE_NEEDS_SNAPSHOT, reason, err);
     }
-    if (no_data(p))
-        st->nchunks = 0;
+    if (no_data(p) && !ours)
+        st->nchunks = 0; /* a table that has rows already is copied again like any other */
     return true;
 }
 
@@ -247,20 +304,21 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
         return false;
     p->failed_side = SIDE_SINK;
     n = only_taken(p, tables, n);
+    if (!forget_missing(p, tables, n, err))
+        return false;
+    for (i = 0; i < n; i++) {
+        /* All are known before any of them chooses its target. */
+        if (flow_find(p, tables[i].table->oid) == NULL)
+            add_flow(p)->rec.table = tables[i].table;
+    }
     for (i = 0; i < n; i++) {
         struct flow *f = flow_find(p, tables[i].table->oid);
 
-        if (f != NULL && !wants_copy(p, f))
+        if (!wants_copy(p, f))
             continue;
-        if (f == NULL) {
-            f = add_flow(p);
-            f->rec.table = tables[i].table; /* so that it is found */
-        }
         if (!take_table(p, f, &tables[i], err))
             return false;
     }
-    if (!forget_missing(p, tables, n, err))
-        return false;
     if (n == 0)
         log_warn("no table is selected: check table.include.list and the publication");
     return snapshot_run(p, point, s, tables, n, again, err);
@@ -283,6 +341,15 @@ bool flows_load(struct pipeline *p, struct source_point *point, int64_t s, struc
             return false;
         ok = load_at(p, point, s, &again, err);
         p->o.source->point_close(point);
+    }
+    for (round = 0; ok && again && round < p->nflows; round++) {
+        struct flow *f = &p->flows[round];
+
+        if (f->rec.state == TABLE_LOADING && !f->rec.loaded)
+            ok = flow_stop_table(p, &p->books, f->rec.table->oid, TABLE_NEEDS_SNAPSHOT,
+                                 "it was rewritten each time while it was copied; restart penstock "
+                                 "when that is over",
+                                 err);
     }
     p->retried_stopped_tables = true;
     return ok;

@@ -48,8 +48,8 @@ static const struct {
      ", PRIMARY KEY (connector, source)"},
     {"tables (connector text NOT NULL, source text NOT NULL, source_id bigint NOT NULL, "
      "source_schema text NOT NULL, source_table text NOT NULL, topic text NOT NULL, "
-     "target_schema text NOT NULL, target_table text NOT NULL, has_target boolean NOT NULL, "
-     "state text NOT NULL, reason text, load bigint NOT NULL, loaded boolean NOT NULL, "
+     "target_schema text NOT NULL, target_table text NOT NULL, state text NOT NULL, "
+     "reason text, load bigint NOT NULL, loaded boolean NOT NULL, "
      "snapshot_csn bigint NOT NULL, \"rows\" bigint NOT NULL, relfilenode bigint NOT NULL, "
      "replica_identity text NOT NULL, spool_bytes bigint NOT NULL, value_schema_id bigint NOT "
      "NULL, "
@@ -63,6 +63,9 @@ static const struct {
      "nullable boolean NOT NULL, key_position integer NOT NULL, in_identity boolean NOT NULL, "
      "semantic text, allowed text",
      ", PRIMARY KEY (connector, source, source_id, ordinal)"},
+    {"targets (connector text NOT NULL, source text NOT NULL, target_schema text NOT NULL, "
+     "target_table text NOT NULL",
+     ", PRIMARY KEY (connector, source, target_schema, target_table)"},
     {"snapshot_chunks (connector text NOT NULL, source text NOT NULL, source_id bigint NOT NULL, "
      "load bigint NOT NULL, chunk integer NOT NULL, \"rows\" bigint NOT NULL",
      ", PRIMARY KEY (connector, source, source_id, load, chunk)"},

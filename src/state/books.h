@@ -7,6 +7,7 @@
  *   checkpoints      where the next batch starts; one row per (connector, source)
  *   intents          a mark (replication slot) that we were about to make
  *   tables, columns  per source table: state, load number, S, identity, columns, schemas
+ *   targets          the tables of the warehouse that we have made
  *   snapshot_chunks  what a load has copied; unique by load and chunk
  *
  * Every function runs statements in the session's current transaction, or on their own if there
@@ -44,7 +45,6 @@ struct table_record {
     bool loaded;        /* the copy is complete; it becomes live when the stream passes s */
     int64_t s;          /* exact point of the copy */
     int64_t rows;
-    bool has_target; /* the target exists and is ours */
     uint32_t value_id, key_id;
     const char *value_schema, *key_schema;
 };
@@ -75,6 +75,7 @@ bool books_table_remove(struct books *b, uint32_t oid, struct error *err);
 /* reason NULL: none. */
 bool books_table_state(struct books *b, uint32_t oid, enum table_state state, const char *reason,
                        struct error *err);
+/* The table's target has been made or replaced: it is live, and ours from now on. */
 bool books_table_live(struct books *b, uint32_t oid, struct error *err);
 bool books_table_loaded(struct books *b, uint32_t oid, int64_t load, int64_t rows,
                         struct error *err);
@@ -85,7 +86,10 @@ bool books_next_load(struct books *b, int64_t *load, struct error *err);
 bool books_load_lock(struct books *b, uint32_t oid, int64_t load, struct error *err);
 bool books_chunk_add(struct books *b, uint32_t oid, int64_t load, int chunk, int64_t rows,
                      struct error *err);
-/* Does a table of that name exist in the warehouse, and does any (connector, source) own it? */
+/*
+ * Does a table of that name exist in the warehouse, and which (connector, source) has made it?
+ * What we have made stays ours when the source's table is dropped or renamed.
+ */
 bool books_target_exists(struct books *b, const char *schema, const char *name, bool *exists,
                          bool *owned_by_other, bool *owned_by_us, struct error *err);
 

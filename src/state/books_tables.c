@@ -89,7 +89,7 @@ static bool read_columns(struct books *b, struct arena *a, struct table_record *
 
 static void read_record(struct arena *a, const struct rowset *r, int row, struct table_record *t)
 {
-    const char *ri = rowset_get(r, row, 14);
+    const char *ri = rowset_get(r, row, 13);
 
     t->table = arena_calloc(a, 1, sizeof(*t->table));
     t->table->oid = (uint32_t)to_int(rowset_get(r, row, 0));
@@ -98,20 +98,19 @@ static void read_record(struct arena *a, const struct rowset *r, int row, struct
     t->table->topic = rowset_get(r, row, 3);
     t->target_schema = rowset_get(r, row, 4);
     t->target_name = rowset_get(r, row, 5);
-    t->has_target = to_bool(rowset_get(r, row, 6));
-    if (!table_state_parse(rowset_get(r, row, 7), &t->state))
+    if (!table_state_parse(rowset_get(r, row, 6), &t->state))
         t->state = TABLE_NEEDS_SNAPSHOT;
-    t->reason = rowset_get(r, row, 8);
-    t->load = to_int(rowset_get(r, row, 9));
-    t->loaded = to_bool(rowset_get(r, row, 10));
-    t->s = to_int(rowset_get(r, row, 11));
-    t->rows = to_int(rowset_get(r, row, 12));
-    t->table->relfilenode = (uint32_t)to_int(rowset_get(r, row, 13));
+    t->reason = rowset_get(r, row, 7);
+    t->load = to_int(rowset_get(r, row, 8));
+    t->loaded = to_bool(rowset_get(r, row, 9));
+    t->s = to_int(rowset_get(r, row, 10));
+    t->rows = to_int(rowset_get(r, row, 11));
+    t->table->relfilenode = (uint32_t)to_int(rowset_get(r, row, 12));
     t->table->replica_identity = ri != NULL ? ri[0] : 0;
-    t->value_id = (uint32_t)to_int(rowset_get(r, row, 15));
-    t->value_schema = rowset_get(r, row, 16);
-    t->key_id = (uint32_t)to_int(rowset_get(r, row, 17));
-    t->key_schema = rowset_get(r, row, 18);
+    t->value_id = (uint32_t)to_int(rowset_get(r, row, 14));
+    t->value_schema = rowset_get(r, row, 15);
+    t->key_id = (uint32_t)to_int(rowset_get(r, row, 16));
+    t->key_schema = rowset_get(r, row, 17);
     t->table->est_rows = t->table->est_bytes = -1;
 }
 
@@ -125,7 +124,7 @@ bool books_tables_read(struct books *b, struct arena *a, struct table_record **o
 
     buf_puts(&sql,
              "SELECT source_id, source_schema, source_table, topic, target_schema, target_table, "
-             "CAST(has_target AS text), state, reason, load, CAST(loaded AS text), snapshot_csn, "
+             "state, reason, load, CAST(loaded AS text), snapshot_csn, "
              "\"rows\", relfilenode, replica_identity, value_schema_id, value_schema, "
              "key_schema_id, key_schema FROM penstock.tables");
     books_where(&sql, b);
@@ -174,7 +173,7 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     bool ok;
 
     buf_puts(&sql, "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
-                   "source_table, topic, target_schema, target_table, has_target, state, reason, "
+                   "source_table, topic, target_schema, target_table, state, reason, "
                    "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
                    "spool_bytes, value_schema_id, value_schema, key_schema_id, key_schema, "
                    "updated_at) VALUES (");
@@ -184,7 +183,6 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     put_string(&sql, t->table->topic ? t->table->topic : "");
     put_string(&sql, t->target_schema);
     put_string(&sql, t->target_name);
-    buf_puts(&sql, t->has_target ? ", true" : ", false");
     put_string(&sql, table_state_name(t->state));
     put_string(&sql, t->reason);
     buf_printf(&sql, ", %lld, %s, %lld, %lld, %u", (long long)t->load, t->loaded ? "true" : "false",
@@ -261,15 +259,30 @@ bool books_table_state(struct books *b, uint32_t oid, enum table_state state, co
     return ok;
 }
 
+static bool own_target(struct books *b, uint32_t oid, struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+
+    buf_puts(&sql, "INSERT INTO penstock.targets SELECT connector, source, target_schema, "
+                   "target_table FROM penstock.tables t");
+    where_table(&sql, b, oid);
+    buf_puts(&sql, " AND NOT EXISTS (SELECT 1 FROM penstock.targets o WHERE o.connector = "
+                   "t.connector AND o.source = t.source AND o.target_schema = t.target_schema AND "
+                   "o.target_table = t.target_table)");
+    ok = books_exec(b, &sql, NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
 bool books_table_live(struct books *b, uint32_t oid, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_puts(&sql, "UPDATE penstock.tables SET state = 'live', reason = NULL, has_target = true, "
-                   "updated_at = now()");
+    buf_puts(&sql, "UPDATE penstock.tables SET state = 'live', reason = NULL, updated_at = now()");
     where_table(&sql, b, oid);
-    ok = books_exec(b, &sql, NULL, err);
+    ok = books_exec(b, &sql, NULL, err) && own_target(b, oid, err);
     buf_free(&sql);
     return ok;
 }
@@ -381,7 +394,7 @@ bool books_target_exists(struct books *b, const char *schema, const char *name, 
     *owned_by_other = *owned_by_us = false;
     if (ok) {
         buf_reset(&sql);
-        buf_puts(&sql, "SELECT connector, source FROM penstock.tables WHERE has_target AND ");
+        buf_puts(&sql, "SELECT connector, source FROM penstock.targets WHERE ");
         buf_printf(&sql, eq, "target_schema");
         buf_sql_string(&sql, schema);
         buf_puts(&sql, ") AND ");
@@ -394,7 +407,7 @@ bool books_target_exists(struct books *b, const char *schema, const char *name, 
                 strcmp(rowset_get(&r, i, 1), b->source) == 0)
                 *owned_by_us = true;
             else
-                *owned_by_other = true;
+                *owned_by_other = *exists; /* else dropped since then */
         }
     }
     buf_free(&sql);
