@@ -3,8 +3,8 @@
  * Tables as the catalogue describes them: which ones the settings select, their columns and types,
  * keys and replica identities, what the publication carries of them, and where their rows lie.
  */
-#ifndef SOURCE_POSTGRES_CATALOG_H
-#define SOURCE_POSTGRES_CATALOG_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_CATALOG_H
+#define PENSTOCK_SOURCE_POSTGRES_CATALOG_H
 
 #include "source_postgres/source_postgres.h"
 

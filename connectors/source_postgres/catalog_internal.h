@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What catalog.c and catalog_columns.c share. */
-#ifndef SOURCE_POSTGRES_CATALOG_INTERNAL_H
-#define SOURCE_POSTGRES_CATALOG_INTERNAL_H
+/* What the files of the catalogue share. */
+#ifndef PENSTOCK_SOURCE_POSTGRES_CATALOG_INTERNAL_H
+#define PENSTOCK_SOURCE_POSTGRES_CATALOG_INTERNAL_H
 
 #include "source_postgres/catalog.h"
 #include "util/buf.h"
@@ -18,6 +18,8 @@ struct catalog_reading {
     struct buf oids;    /* of the selected tables: '{1,2}'::oid[] */
 };
 
+/* Fills missing, refused and only_missing; the rest is known. */
+void catalog_judge(struct catalog_reading *r, struct catalog_table *ct);
 /* Columns, types, keys and identities of the selected tables. */
 MUST_CHECK bool catalog_read_columns(struct catalog_reading *r, struct error *err);
 

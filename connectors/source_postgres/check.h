@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What would stop or surprise a run, each with its fix. */
-#ifndef SOURCE_POSTGRES_CHECK_H
-#define SOURCE_POSTGRES_CHECK_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_CHECK_H
+#define PENSTOCK_SOURCE_POSTGRES_CHECK_H
 
 #include "source_postgres/source_postgres.h"
 

@@ -5,8 +5,8 @@
  * ends with ERROR_RETRY; connecting takes 5 s at most (a resolver that hangs excepted); a dead
  * link is noticed within 60 s by TCP keepalives. One thread at a time.
  */
-#ifndef SOURCE_POSTGRES_PG_CONN_H
-#define SOURCE_POSTGRES_PG_CONN_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_PG_CONN_H
+#define PENSTOCK_SOURCE_POSTGRES_PG_CONN_H
 
 #include "util/error.h"
 

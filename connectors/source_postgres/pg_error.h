@@ -4,8 +4,8 @@
  * says who must do what. Only the primary message is kept, never DETAIL, CONTEXT or the values
  * that data exceptions quote.
  */
-#ifndef SOURCE_POSTGRES_PG_ERROR_H
-#define SOURCE_POSTGRES_PG_ERROR_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_PG_ERROR_H
+#define PENSTOCK_SOURCE_POSTGRES_PG_ERROR_H
 
 #include "util/error.h"
 

@@ -4,8 +4,8 @@
  * database as of it. A holder session imports the slot's snapshot and exports it again, so that
  * the slot's own session (and a temporary slot, which would pin log) ends at once.
  */
-#ifndef SOURCE_POSTGRES_POINT_H
-#define SOURCE_POSTGRES_POINT_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_POINT_H
+#define PENSTOCK_SOURCE_POSTGRES_POINT_H
 
 #include "source_postgres/source_postgres.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The publication: which tables the server puts into the log for us. */
-#ifndef SOURCE_POSTGRES_PUBLICATION_H
-#define SOURCE_POSTGRES_PUBLICATION_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_PUBLICATION_H
+#define PENSTOCK_SOURCE_POSTGRES_PUBLICATION_H
 
 #include "source_postgres/catalog.h"
 #include "util/buf.h"

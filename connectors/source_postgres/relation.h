@@ -3,8 +3,8 @@
  * Relations as the stream announces them, held against the tables that the engine knows. A
  * relation is judged when a row or a truncate of it arrives, not when it is announced.
  */
-#ifndef SOURCE_POSTGRES_RELATION_H
-#define SOURCE_POSTGRES_RELATION_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_RELATION_H
+#define PENSTOCK_SOURCE_POSTGRES_RELATION_H
 
 #include "source_postgres/pgoutput.h"
 #include "source_postgres/source_postgres.h"

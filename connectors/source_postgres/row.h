@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cells of a row message -> a change of the engine. */
-#ifndef SOURCE_POSTGRES_ROW_H
-#define SOURCE_POSTGRES_ROW_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_ROW_H
+#define PENSTOCK_SOURCE_POSTGRES_ROW_H
 
 #include "source_postgres/relation.h"
 

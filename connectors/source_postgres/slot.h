@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The replication slot: the source's own durable record of where we are. */
-#ifndef SOURCE_POSTGRES_SLOT_H
-#define SOURCE_POSTGRES_SLOT_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_SLOT_H
+#define PENSTOCK_SOURCE_POSTGRES_SLOT_H
 
 #include "source_postgres/source_postgres.h"
 

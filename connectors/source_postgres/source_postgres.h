@@ -4,8 +4,8 @@
  * include it (and connectors.c, for the const struct). The control connection and the facts belong
  * to the connector's thread; readers use only `target`, `settings` and their point.
  */
-#ifndef SOURCE_POSTGRES_SOURCE_POSTGRES_H
-#define SOURCE_POSTGRES_SOURCE_POSTGRES_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_SOURCE_POSTGRES_H
+#define PENSTOCK_SOURCE_POSTGRES_SOURCE_POSTGRES_H
 
 #include "source.h"
 #include "source_postgres/pg_conn.h"

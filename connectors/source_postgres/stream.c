@@ -148,7 +148,10 @@ static bool stream_ended(struct pg_stream *st, struct error *err)
     PGresult *res = NULL;
     struct buf name = {0};
 
-    error_set(err, ERROR_RETRY, "the server ended the stream");
+    if (pg_conn_alive(st->conn))
+        error_set(err, ERROR_RETRY, "the server ended the stream");
+    else
+        pg_error_lost(err, st->conn->pg, "streaming");
     while (pg_conn_alive(st->conn)) {
         if (!pg_receive(st->conn, "streaming", clock_mono_ms() + 1000, &res, err))
             break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The replication stream: START_REPLICATION, its messages, and what we acknowledge. */
-#ifndef SOURCE_POSTGRES_STREAM_H
-#define SOURCE_POSTGRES_STREAM_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_STREAM_H
+#define PENSTOCK_SOURCE_POSTGRES_STREAM_H
 
 #include "source_postgres/source_postgres.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What stream.c (the connection) and stream_messages.c (what it carries) share. */
-#ifndef SOURCE_POSTGRES_STREAM_INTERNAL_H
-#define SOURCE_POSTGRES_STREAM_INTERNAL_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_STREAM_INTERNAL_H
+#define PENSTOCK_SOURCE_POSTGRES_STREAM_INTERNAL_H
 
 #include "source_postgres/relation.h"
 #include "source_postgres/stream.h"

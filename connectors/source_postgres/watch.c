@@ -22,6 +22,8 @@
 #include "source_postgres/watch.h"
 
 #include "source_postgres/catalog.h"
+#include "source_postgres/pg_error.h"
+#include "source_postgres/watch_internal.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/mem.h"
@@ -33,13 +35,6 @@
 #define WATCH_EVERY_MS 5000
 #define WATCH_REST 20      /* waits at least so many times the duration of the last answer */
 #define ATTACHED_PAGES 128 /* pages of a new leaf that are searched for old rows */
-
-struct leaf {
-    uint32_t oid, root, file;
-    uint64_t attributes;
-    uint64_t membership;
-    unsigned round; /* when it was last seen */
-};
 
 /* The catalogue as of one point. */
 struct noted {
@@ -59,10 +54,19 @@ struct watch {
     struct relations *relations;
     struct pg_conn *conn;
     struct buf sql;
-    bool busy;
+    bool busy;                        /* an answer is on its way */
+    PGresult *end_of_log, *catalogue; /* of it, as far as it has come */
     unsigned round;
     int64_t asked_ms, next_ms;
 };
+
+static void drop_answers(struct watch *w)
+{
+    PQclear(w->end_of_log);
+    PQclear(w->catalogue);
+    w->end_of_log = w->catalogue = NULL;
+    w->busy = false;
+}
 
 struct watch *watch_new(struct source *s)
 {
@@ -103,81 +107,6 @@ void watch_free(struct watch *w)
     mem_free(w);
 }
 
-/* Columns of the query below. */
-enum {
-    W_ROOT,
-    W_OID,
-    W_FILE,
-    W_ATTRIBUTES,
-    W_MEMBER,
-    W_NAME,
-    W_FILE_NEW,
-    W_ALTERED,
-    W_ATTACHED,
-    W_IDENTITY,
-    W_ODD
-};
-
-/* A hash of xmins as a number: the first 15 hex digits of its MD5. */
-#define HASH "('x' || substr(md5(%s%s), 1, 15))::bit(60)::bigint"
-
-/* The slot's bound, the publication, and every relation with rows below the tables. */
-static void watch_ctes(const struct source *s, const char *oids, struct buf *sql)
-{
-    buf_puts(sql, "WITH RECURSIVE slot AS (SELECT age(catalog_xmin) AS bound FROM "
-                  "pg_catalog.pg_replication_slots WHERE slot_name = ");
-    buf_sql_string(sql, s->settings.slot);
-    buf_puts(sql, "), pub AS (SELECT p.oid, p.xmin, p.puballtables FROM "
-                  "pg_catalog.pg_publication p WHERE p.pubname = ");
-    buf_sql_string(sql, s->settings.publication);
-    buf_printf(sql,
-               "), t(root, oid, attached) AS (SELECT r, r, NULL::xid FROM unnest('{%s}'::oid[]) r "
-               "UNION ALL SELECT t.root, i.inhrelid, i.xmin FROM t JOIN pg_catalog.pg_class p ON "
-               "p.oid = t.oid AND p.relkind = 'p' JOIN pg_catalog.pg_inherits i ON i.inhparent = "
-               "t.oid) ",
-               oids);
-}
-
-static const char member_sql[] =
-    "pub.xmin::text || ':' || coalesce((SELECT r.xmin::text FROM pg_catalog.pg_publication_rel r "
-    "WHERE r.prpubid = pub.oid AND r.prrelid = t.root), CASE WHEN pub.puballtables THEN 'all' "
-    "ELSE '' END)";
-static const char schema_member_sql[] = /* 15+ */
-    " || ':' || coalesce((SELECT m.xmin::text FROM pg_catalog.pg_publication_namespace m JOIN "
-    "pg_catalog.pg_class r ON r.oid = t.root AND m.pnnspid = r.relnamespace WHERE m.pnpubid = "
-    "pub.oid), '')";
-
-static void watch_sql(const struct source *s, const char *oids, struct buf *sql)
-{
-    watch_ctes(s, oids, sql);
-    buf_printf(sql,
-               "SELECT t.root, c.oid, c.relfilenode, (SELECT " HASH
-               " FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0), ",
-               "coalesce(string_agg(a.attnum || ':' || a.xmin, ',' ORDER BY a.attnum), '')", "");
-    buf_printf(sql, "(SELECT " HASH " FROM pub), ", member_sql,
-               s->facts.version >= 150000 ? schema_member_sql : "");
-    /* Changed by a transaction that the slot still needs, after the relation was made. */
-    buf_puts(sql, "n.nspname || '.' || c.relname, "
-                  "c.xmin <> y.xmin AND age(c.xmin) <= slot.bound, "
-                  "EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND "
-                  "a.attnum > 0 AND a.xmin <> y.xmin AND age(a.xmin) <= slot.bound), "
-                  "age(t.attached) <= slot.bound, c.relreplident, "
-                  "c.relkind <> 'r' OR c.relpersistence <> 'p' "
-                  "FROM t JOIN pg_catalog.pg_class c ON c.oid = t.oid AND c.relkind <> 'p' "
-                  "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-                  "JOIN pg_catalog.pg_type y ON y.oid = c.reltype LEFT JOIN slot ON true");
-}
-
-static void take_leaf(const PGresult *res, int i, struct leaf *l)
-{
-    memset(l, 0, sizeof(*l));
-    l->root = (uint32_t)pg_int(res, i, W_ROOT);
-    l->oid = (uint32_t)pg_int(res, i, W_OID);
-    l->file = (uint32_t)pg_int(res, i, W_FILE);
-    l->attributes = (uint64_t)pg_int(res, i, W_ATTRIBUTES);
-    l->membership = (uint64_t)pg_int(res, i, W_MEMBER);
-}
-
 bool watch_note(struct watch *w, struct pg_conn *c, int64_t csn, const struct catalog *cat,
                 struct error *err)
 {
@@ -201,7 +130,7 @@ bool watch_note(struct watch *w, struct pg_conn *c, int64_t csn, const struct ca
     n->csn = csn;
     n->leaves = mem_calloc((size_t)PQntuples(res) + 1, sizeof(*n->leaves));
     for (i = 0; i < PQntuples(res); i++)
-        take_leaf(res, i, &n->leaves[n->n++]);
+        watch_take_leaf(res, i, &n->leaves[n->n++]);
     PQclear(res);
     n->next = w->noted;
     w->noted = n;
@@ -282,14 +211,16 @@ bool watch_start(struct watch *w, struct relations *rs, const struct stream_tabl
     watch_sql(w->source, buf_cstr(&oids), &w->sql);
     buf_free(&oids);
     w->next_ms = 0;
-    return pg_conn_open(&w->conn, &w->source->target, "watch", false, err);
+    /* A partition that is locked is looked at later: the stream must not wait for it. */
+    return pg_conn_open(&w->conn, &w->source->target, "watch", false, err) &&
+           pg_query(w->conn, "setting up the session", "SET lock_timeout = '1s'", NULL, err);
 }
 
 void watch_stop(struct watch *w)
 {
+    drop_answers(w);
     pg_conn_close(w->conn);
     w->conn = NULL;
-    w->busy = false;
     w->relations = NULL;
 }
 
@@ -307,7 +238,8 @@ static bool want(struct watch *w, uint32_t root, const struct change_sink *sink,
 
 /* Rows that are older than the attachment, by transaction or by command, were written outside the
  * table. They lie at the start; if they cannot be looked at, they count as there. */
-static bool has_old_rows(struct watch *w, uint32_t oid, bool *found, struct error *err)
+static bool has_old_rows(struct watch *w, uint32_t oid, bool *found, bool *locked,
+                         struct error *err)
 {
     char sql[512];
     char name[300];
@@ -329,8 +261,10 @@ static bool has_old_rows(struct watch *w, uint32_t oid, bool *found, struct erro
              "i.cmin::text::bigint)) AND x.ctid < '(%d,0)'::tid)",
              name, oid, ATTACHED_PAGES);
     *found = true;
-    if (!pg_query(w->conn, "looking at a partition", sql, &res, err))
-        return strncmp(err->sqlstate, "42", 2) == 0; /* dropped or altered meanwhile: unknown */
+    if (!pg_query(w->conn, "looking at a partition", sql, &res, err)) {
+        *locked = strcmp(err->sqlstate, "55P03") == 0;
+        return *locked || strncmp(err->sqlstate, "42", 2) == 0; /* dropped meanwhile: unknown */
+    }
     *found = pg_bool(res, 0, 0);
     PQclear(res);
     return true;
@@ -338,7 +272,8 @@ static bool has_old_rows(struct watch *w, uint32_t oid, bool *found, struct erro
 
 /* A relation that nothing is known of: the process was started again, or the leaf is new. */
 static bool judge_unknown(struct watch *w, const PGresult *res, int i, const struct leaf *l,
-                          bool root_known, const struct change_sink *sink, struct error *err)
+                          bool root_known, bool *locked, const struct change_sink *sink,
+                          struct error *err)
 {
     const char *name = PQgetvalue(res, i, W_NAME);
     const struct relation *rel = map_get_u32(w->relations->by_oid, l->root);
@@ -357,9 +292,10 @@ static bool judge_unknown(struct watch *w, const PGresult *res, int i, const str
                     "(a partition) may have been truncated or rewritten");
     if (!root_known && !pg_bool(res, i, W_ATTACHED))
         return true;
-    if (!has_old_rows(w, l->oid, &old_rows, err))
+    if (!has_old_rows(w, l->oid, &old_rows, locked, err))
         return false;
-    return !old_rows || want(w, l->root, sink, err, name, "was attached as a partition with rows");
+    return !old_rows || *locked ||
+           want(w, l->root, sink, err, name, "was attached as a partition with rows");
 }
 
 static bool judge_known(struct watch *w, const PGresult *res, int i, const struct leaf *old,
@@ -399,9 +335,10 @@ static bool judge_row(struct watch *w, const PGresult *res, int i, const struct 
 {
     struct leaf now;
     const struct leaf *old;
+    bool locked = false;
     bool ok;
 
-    take_leaf(res, i, &now);
+    watch_take_leaf(res, i, &now);
     now.round = w->round;
     old = map_get_u32(w->leaves, now.oid);
     if (map_get_u32(w->added, now.root) != NULL)
@@ -409,9 +346,11 @@ static bool judge_row(struct watch *w, const PGresult *res, int i, const struct 
     else if (old != NULL)
         ok = judge_known(w, res, i, old, &now, sink, err);
     else
-        ok = judge_unknown(w, res, i, &now, map_get_u32(w->roots, now.root) != NULL, sink, err);
+        ok = judge_unknown(w, res, i, &now, map_get_u32(w->roots, now.root) != NULL, &locked, sink,
+                           err);
     ok = ok && judge_leaf(w, res, i, &now, sink, err);
-    vouch(w, &now);
+    if (!locked)
+        vouch(w, &now);
     return ok;
 }
 
@@ -458,23 +397,48 @@ static void heard_end(struct source *s, const PGresult *res)
         ;
 }
 
+/* Takes what has arrived of the two results; *complete once nothing more comes. */
+static bool take_results(struct watch *w, bool *complete, struct error *err)
+{
+    *complete = false;
+    while (!PQisBusy(w->conn->pg)) {
+        PGresult *res = PQgetResult(w->conn->pg);
+
+        *complete = res == NULL;
+        if (res == NULL)
+            return w->catalogue != NULL ||
+                   error_set(err, ERROR_RETRY, "watching the catalogue: no answer");
+        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+            pg_error_result(err, res, "watching the catalogue");
+            PQclear(res);
+            return false;
+        }
+        if (w->end_of_log == NULL) {
+            w->end_of_log = res;
+        } else {
+            PQclear(w->catalogue);
+            w->catalogue = res;
+        }
+    }
+    return true;
+}
+
 static bool take_answer(struct watch *w, const struct change_sink *sink, struct error *err)
 {
-    PGresult *first = NULL, *last = NULL;
     int64_t now = clock_mono_ms();
+    bool complete;
     bool ok;
 
-    first = PQgetResult(w->conn->pg);
-    if (first != NULL && PQresultStatus(first) == PGRES_TUPLES_OK)
-        heard_end(w->source, first);
-    PQclear(first);
-    ok = pg_receive(w->conn, "watching the catalogue", -1, &last, err);
-    w->busy = false;
+    if (!take_results(w, &complete, err))
+        return false;
+    if (!complete)
+        return true;
+    heard_end(w->source, w->end_of_log);
     w->next_ms = now + WATCH_EVERY_MS;
     if (w->next_ms < now + WATCH_REST * (now - w->asked_ms))
         w->next_ms = now + WATCH_REST * (now - w->asked_ms);
-    ok = ok && judge_all(w, last, sink, err);
-    PQclear(last);
+    ok = judge_all(w, w->catalogue, sink, err);
+    drop_answers(w);
     return ok;
 }
 
@@ -489,16 +453,7 @@ bool watch_poll(struct watch *w, const struct change_sink *sink, struct error *e
         w->asked_ms = now;
         return pg_send(w->conn, "watching the catalogue", buf_cstr(&w->sql), err);
     }
-    if (!PQconsumeInput(w->conn->pg)) {
-        PGresult *res = NULL;
-
-        /* The server's last words, if there are any, say more than that the socket closed. */
-        if (pg_receive(w->conn, "watching the catalogue", now + 100, &res, err) && res == NULL)
-            error_set(err, ERROR_RETRY, "watching the catalogue: connection lost");
-        PQclear(res);
-        return false;
-    }
-    if (PQflush(w->conn->pg) > 0 || PQisBusy(w->conn->pg))
-        return true;
-    return take_answer(w, sink, err);
+    if (!PQconsumeInput(w->conn->pg))
+        return pg_error_lost(err, w->conn->pg, "watching the catalogue");
+    return PQflush(w->conn->pg) > 0 || take_answer(w, sink, err);
 }

@@ -4,8 +4,8 @@
  * a partition, ALTER PUBLICATION. The watch compares the catalogue, every few seconds, with what
  * it was when each table was copied; a table that it cannot vouch for any more wants a load.
  */
-#ifndef SOURCE_POSTGRES_WATCH_H
-#define SOURCE_POSTGRES_WATCH_H
+#ifndef PENSTOCK_SOURCE_POSTGRES_WATCH_H
+#define PENSTOCK_SOURCE_POSTGRES_WATCH_H
 
 #include "source_postgres/relation.h"
 
