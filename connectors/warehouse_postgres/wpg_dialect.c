@@ -72,6 +72,24 @@ static void dialect_same_text(struct buf *out, const struct column *c, const cha
     buf_printf(out, "CASE WHEN %s IS NULL THEN 'n' ELSE concat('v', %s) END", expr, expr);
 }
 
+static void dialect_shape(struct buf *out, const char *schema, const char *name)
+{
+    struct buf rel = {0};
+
+    buf_sql_ident(&rel, schema);
+    buf_u8(&rel, '.');
+    buf_sql_ident(&rel, name);
+    buf_puts(out,
+             "SELECT a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod) || ' ' "
+             "|| coalesce(pg_catalog.array_position(i.indkey::int2[], a.attnum)::text, '') "
+             "FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_index i ON i.indrelid = "
+             "a.attrelid AND i.indisprimary WHERE a.attrelid = ");
+    buf_sql_string(out, buf_cstr(&rel));
+    buf_puts(out,
+             "::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum");
+    buf_free(&rel);
+}
+
 const struct dialect wpg_dialect = {
     .name = "postgres",
     .max_columns = MAX_COLUMNS,
@@ -87,5 +105,6 @@ const struct dialect wpg_dialect = {
     .text = "text",
     .smallint = "smallint",
     .column = dialect_column,
+    .shape = dialect_shape,
     .same_text = dialect_same_text,
 };

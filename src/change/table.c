@@ -141,17 +141,31 @@ static void separate_fields(struct arena *a, struct table *t, size_t digits)
     mem_free(collides);
 }
 
-/* Appends to topic what tells tables apart whose topics would be the same. */
-static char *suffixed_topic(struct arena *a, const struct table *t, const char *topic)
+/* What tells tables apart whose names would become the same. */
+static void true_name_hex(struct arena *a, const struct table *t, char hex[9])
 {
     size_t schema_len = strlen(t->schema), name_len = strlen(t->name);
     char *both = arena_alloc(a, schema_len + 1 + name_len);
-    char hex[9];
 
     memcpy(both, t->schema, schema_len + 1);
     memcpy(both + schema_len + 1, t->name, name_len);
     hash_hex(both, schema_len + 1 + name_len, hex, 8);
+}
+
+static char *suffixed_topic(struct arena *a, const struct table *t, const char *topic)
+{
+    char hex[9];
+
+    true_name_hex(a, t, hex);
     return arena_printf(a, "%.*s_%s", TOPIC_MAX - 9, topic, hex);
+}
+
+const char *table_suffixed_name(struct arena *a, const struct table *t)
+{
+    char hex[9];
+
+    true_name_hex(a, t, hex);
+    return arena_printf(a, "%s_%s", t->name, hex);
 }
 
 void table_topic_suffix(struct arena *a, struct table *t)

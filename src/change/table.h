@@ -63,5 +63,7 @@ void table_name_fields(struct arena *a, struct table *t, const char *topic_prefi
 /* For tables whose topics came out the same: appends "_" and 8 hex digits of the SHA-256 of
  * schema, a zero byte and name to t->topic. Who holds all tables decides. */
 void table_topic_suffix(struct arena *a, struct table *t);
+/* The table's name with that same suffix, in arena a: for targets that would collide. */
+const char *table_suffixed_name(struct arena *a, const struct table *t);
 
 #endif

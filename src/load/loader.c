@@ -86,8 +86,11 @@ static bool run(struct loader *l, int64_t *affected, struct error *err)
         return true;
     if (l->ops->exec(l->session, buf_cstr(&l->sql), affected, err))
         return true;
-    if (err->kind == ERROR_DATA)
+    /* Our statements are fixed and tested: a missing table or column is the target's fault. */
+    if (err->kind == ERROR_DATA || err->kind == ERROR_FATAL) {
+        err->kind = ERROR_DATA;
         err->table = l->oid;
+    }
     error_prefix(err, "%s.%s", l->target->schema, l->target->name);
     return false;
 }

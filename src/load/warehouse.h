@@ -67,6 +67,11 @@ struct dialect {
      */
     void (*column)(struct arena *a, const struct column *c, struct load_column *out,
                    const char **note);
+    /*
+     * A query whose rows are equal for two tables iff one may take the other's place by DELETE and
+     * INSERT SELECT: columns, types, key. NULL: a reloaded table is always dropped and renamed.
+     */
+    void (*shape)(struct buf *out, const char *schema, const char *name);
     /* An SQL expression whose text is equal iff two rows' values of the column are the same,
      * NULLs too when compared with =: for tables without a key. expr: the column reference. */
     void (*same_text)(struct buf *out, const struct column *c, const char *expr);

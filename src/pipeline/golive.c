@@ -19,8 +19,8 @@ static bool exec(struct books *b, struct buf *sql, struct error *err)
     return b->ops->exec(b->session, buf_cstr(sql), NULL, err);
 }
 
-static bool same_columns(struct books *b, const char *schema, const char *one, const char *two,
-                         bool *same, struct error *err)
+static bool same_shape(struct books *b, const char *schema, const char *one, const char *two,
+                       bool *same, struct error *err)
 {
     struct arena *a = arena_new("columns");
     struct buf sql = {0};
@@ -31,14 +31,7 @@ static bool same_columns(struct books *b, const char *schema, const char *one, c
 
     for (i = 0; ok && i < 2; i++) {
         buf_reset(&sql);
-        buf_puts(&sql, "SELECT column_name || ' ' || data_type || coalesce(' ' || "
-                       "CAST(character_maximum_length AS text), '') || coalesce(' ' || "
-                       "CAST(numeric_precision AS text) || ',' || CAST(numeric_scale AS text), '') "
-                       "FROM information_schema.columns WHERE table_schema = ");
-        buf_sql_string(&sql, schema);
-        buf_puts(&sql, " AND table_name = ");
-        buf_sql_string(&sql, names[i]);
-        buf_puts(&sql, " ORDER BY ordinal_position");
+        b->ops->dialect->shape(&sql, schema, names[i]);
         ok = b->ops->query(b->session, a, buf_cstr(&sql), &r[i], err);
     }
     *same = ok && r[0].nrows > 0 && r[0].nrows == r[1].nrows;
@@ -109,8 +102,8 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
         err->table = f->rec.table->oid;
         return false;
     }
-    if (exists && b->ops->dialect->primary_key &&
-        !same_columns(b, f->rec.target_schema, f->rec.target_name, aside, &same, err))
+    if (exists && b->ops->dialect->shape != NULL &&
+        !same_shape(b, f->rec.target_schema, f->rec.target_name, aside, &same, err))
         return false;
     ok = exists && same ? replace_rows(b, f, aside, err) : rename_aside(b, f, aside, exists, err);
     if (!ok) {

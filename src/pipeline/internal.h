@@ -60,6 +60,7 @@ struct pipeline {
     struct source *src;
     struct warehouse *wh;
     struct map *wants; /* oid -> struct want */
+    int lost_rows;     /* checkpoints not found where they should be, running */
 
     pthread_mutex_t lock; /* of sessions */
     struct session *sessions[PIPELINE_MAX_SESSIONS];

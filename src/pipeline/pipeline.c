@@ -71,11 +71,14 @@ static enum outcome attempt(struct pipeline *p, struct error *err)
 static void show_failure(struct pipeline *p, const struct error *err, bool retrying)
 {
     const char *name = p->failed_side == SIDE_SOURCE ? p->o.source_name : p->o.sink_name;
+    const char *other = p->failed_side == SIDE_SOURCE ? p->o.sink_name : p->o.source_name;
     char trace[2200];
 
     snprintf(trace, sizeof(trace), "%s%s%s%s%s%s", err->message, err->sqlstate[0] ? " (" : "",
              err->sqlstate, err->sqlstate[0] ? ")" : "", err->hint[0] ? "; to mend it: " : "",
              err->hint);
+
+    board_set_state(p->o.board, other, CONNECTOR_RUNNING, CONNECTOR_UNASSIGNED, NULL);
     board_set_state(p->o.board, name, CONNECTOR_RUNNING,
                     retrying ? CONNECTOR_RESTARTING : CONNECTOR_FAILED, trace);
     log_set_connector(name);
@@ -101,7 +104,7 @@ static bool ends_it(const struct pipeline *p, const struct error *err)
         return true;
     if (err->kind == ERROR_FATAL && mode != NULL && strcmp(mode, "when_needed") == 0)
         return false;
-    return err->kind == ERROR_FATAL || err->kind == ERROR_CONFLICT || err->kind == ERROR_DATA;
+    return err->kind == ERROR_FATAL || err->kind == ERROR_CONFLICT;
 }
 
 static void *pipeline_main(void *arg)

@@ -10,11 +10,14 @@
  * Refuses, saying why and what to do, wherever going on could not be exact.
  */
 #include "pipeline/internal.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define MARK_WAIT_MS 3000
 
 static bool when_needed(const struct pipeline *p)
 {
@@ -86,14 +89,58 @@ static bool prepare_first(struct pipeline *p, struct error *err)
         p->flows[i].rec.loaded = false;
     }
     p->failed_side = SIDE_SOURCE;
-    if (!p->o.source->point_open(p->src, true, &point, &s, position, err))
+    if (!p->o.source->point_open(p->src, true, &point, &s, position, err)) {
+        struct error ignored;
+
+        /* The slot is somebody else's: it must not count as ours next time. */
+        if (err->kind == ERROR_CONFLICT && !books_intent_clear(&p->books, &ignored))
+            log_debug("intent not cleared: %s", ignored.message);
         return false;
+    }
     log_info("slot made slot=%s position=%s", p->identity.mark, position);
     if (!create_checkpoint(p, position, s, err)) {
         p->o.source->point_close(point);
         return false;
     }
     return flows_load(p, point, s, err);
+}
+
+/* Reads the mark once nobody reads from it; our own reader of a moment ago takes a while to go. */
+static bool wait_for_mark(struct pipeline *p, struct mark *m, struct error *err)
+{
+    int64_t until = clock_mono_ms() + MARK_WAIT_MS;
+
+    for (;;) {
+        if (!p->o.source->mark_read(p->src, m, err))
+            return false;
+        if (m->active_pid == 0)
+            return true;
+        if (clock_mono_ms() >= until || atomic_load(&p->stop))
+            break;
+        clock_sleep_ms(50);
+    }
+    error_set(err, ERROR_RETRY, "slot %s is in use by process %d of the source", p->identity.mark,
+              m->active_pid);
+    return error_hint(err,
+                      "another penstock reads from it: stop that one; a dead one's session ends "
+                      "after wal_sender_timeout");
+}
+
+/*
+ * A copy that is complete but not live must not be older than the checkpoint: what the stream
+ * passed meanwhile was skipped for it by whoever moved the checkpoint. It is copied again.
+ */
+static void distrust_old_copies(struct pipeline *p)
+{
+    int64_t at = p->o.source->position_csn(p->checkpoint.position);
+    int i;
+
+    for (i = 0; i < p->nflows; i++) {
+        struct table_record *r = &p->flows[i].rec;
+
+        if (r->state == TABLE_LOADING && r->loaded && r->s < at)
+            r->loaded = false;
+    }
 }
 
 static bool prepare_resume(struct pipeline *p, struct error *err)
@@ -105,13 +152,22 @@ static bool prepare_resume(struct pipeline *p, struct error *err)
     int64_t s;
 
     p->failed_side = SIDE_SOURCE;
-    if (!refuse_identity(&p->checkpoint.identity, &p->identity, err) ||
-        !p->o.source->mark_read(p->src, &m, err) || !refuse_mark(p, &m, err))
+    if (!refuse_identity(&p->checkpoint.identity, &p->identity, err) || !wait_for_mark(p, &m, err))
+        return false;
+    /* A mark read before the checkpoint can never rightly be ahead of it. */
+    p->failed_side = SIDE_SINK;
+    if (!books_checkpoint_read(&p->books, &p->checkpoint, err))
+        return false;
+    p->failed_side = SIDE_SOURCE;
+    if (!refuse_mark(p, &m, err))
         return false;
     if (!p->o.source->prepare(p->src, err))
         return false;
     p->failed_side = SIDE_SINK;
-    if (!flows_from_books(p, err) || !flows_compare(p, &copy, err))
+    if (!flows_from_books(p, err))
+        return false;
+    distrust_old_copies(p);
+    if (!flows_compare(p, &copy, err))
         return false;
     for (int i = 0; i < p->nflows; i++)
         flow_show(p, &p->flows[i], -1);

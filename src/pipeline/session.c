@@ -18,6 +18,8 @@ bool pipeline_connect(struct pipeline *p, const char *role, struct session **out
         ;
     if (i < PIPELINE_MAX_SESSIONS)
         p->sessions[i] = s;
+    if (atomic_load(&p->cancelled))
+        p->o.warehouse->cancel(s); /* it came after the others were cancelled */
     pthread_mutex_unlock(&p->lock);
     if (i == PIPELINE_MAX_SESSIONS) {
         p->o.warehouse->disconnect(s);

@@ -23,6 +23,8 @@
 #define IDLE_CHECKPOINT_MS 10000
 #define WAIT_MS 500
 #define WANT_LIMIT 4
+#define LOST_ROWS_LIMIT 3
+#define KEEP_OPEN_MS 15000 /* a piece's transaction is touched this often: it times out at 60 s */
 
 struct sink_table {
     struct flow *flow;
@@ -62,6 +64,7 @@ struct sink {
     bool idle_seen, idle_urgent;
     int64_t first_ms, last_apply_ms;
     int64_t batch_rows;
+    int64_t touched_ms; /* when the open transaction last ran a statement */
 
     enum outcome outcome;
     struct error err;
@@ -167,7 +170,8 @@ static bool open_batch(struct sink *s, struct error *err)
     if (!books_checkpoint_take(&s->books, s->start, &taken, err))
         return false;
     if (!taken) {
-        error_set(err, ERROR_CONFLICT,
+        /* Once it may have been our own commit whose answer was lost: read it again. */
+        error_set(err, ++s->p->lost_rows < LOST_ROWS_LIMIT ? ERROR_RETRY : ERROR_CONFLICT,
                   "the checkpoint of %s in the warehouse does not stand at %s where we left it",
                   s->p->o.source_name, s->start);
         return error_hint(err, "another penstock feeds these tables: stop one of the two");
@@ -188,7 +192,11 @@ static bool apply_table(struct sink *s, struct sink_table *t, struct error *err)
 {
     struct loader_stats stats;
 
+    struct want *w = map_get_u32(s->p->wants, t->flow->rec.table->oid);
+
     t->touched = false;
+    if (w != NULL)
+        w->times = 0; /* its last load helped */
     if (!loader_apply(t->loader, &stats, err))
         return false;
     s->batch_rows += stats.rows;
@@ -209,6 +217,7 @@ static bool apply_piece(struct sink *s, struct error *err)
             return false;
     }
     release_held(s);
+    s->touched_ms = clock_mono_ms();
     return true;
 }
 
@@ -264,6 +273,7 @@ static bool commit_batch(struct sink *s, struct error *err)
         !p->o.warehouse->commit(s->session, err))
         return false;
     s->open = false;
+    p->lost_rows = 0;
     if (to != s->start)
         memmove(s->start, to, POSITION_SIZE);
     snprintf(p->checkpoint.position, sizeof(p->checkpoint.position), "%s", s->start);
@@ -287,8 +297,11 @@ static bool commit_batch(struct sink *s, struct error *err)
 
 static bool apply_batch(struct sink *s, struct error *err)
 {
+    const struct warehouse_ops *ops = s->p->o.warehouse;
+
     s->last_apply_ms = clock_mono_ms();
-    return apply_piece(s, err) && commit_batch(s, err);
+    return apply_piece(s, err) && commit_batch(s, err) &&
+           (ops->maintain == NULL || ops->maintain(s->session, false, err));
 }
 
 static void count_op(struct sink_table *t, char op)
@@ -478,6 +491,21 @@ static int wait_ms(const struct sink *s)
     return left < 0 ? 0 : left > WAIT_MS ? WAIT_MS : (int)left;
 }
 
+/* Nothing came for a while. */
+static bool keep(struct sink *s, struct error *err)
+{
+    const struct warehouse_ops *ops = s->p->o.warehouse;
+    int64_t now = clock_mono_ms();
+
+    if (!s->open)
+        return ops->maintain == NULL || ops->maintain(s->session, true, err);
+    /* The source is silent inside a large transaction: our own must not time out as idle. */
+    if (now - s->touched_ms < KEEP_OPEN_MS)
+        return true;
+    s->touched_ms = now;
+    return ops->exec(s->session, "SELECT 1", NULL, err);
+}
+
 static bool sink_loop(struct sink *s, struct error *err)
 {
     void *item = NULL;
@@ -493,8 +521,7 @@ static bool sink_loop(struct sink *s, struct error *err)
             break;
         if (r == QUEUE_OK && !take_segment(s, item, err))
             return false;
-        if (r == QUEUE_TIMEOUT && s->p->o.warehouse->maintain != NULL && !s->open &&
-            !s->p->o.warehouse->maintain(s->session, true, err))
+        if (r == QUEUE_TIMEOUT && !keep(s, err))
             return false;
     }
     /* What is complete is applied; a piece of an unfinished transaction rolls back. */

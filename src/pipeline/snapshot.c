@@ -125,6 +125,8 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
         ops->rollback(w->session);
         return false;
     }
+    if (ops->maintain != NULL && !ops->maintain(w->session, false, err))
+        return false;
     if (nulled > 0)
         metric_add(METRIC_SINK_NULLED, p->o.sink_name, nulled);
     metric_add(METRIC_SINK_ROWS, p->o.sink_name, *rows);

@@ -162,9 +162,9 @@ static void choose_target(struct pipeline *p, struct flow *f, const struct table
         const struct flow *o = &p->flows[i];
         bool there = o->rec.target_name != NULL;
 
-        if (o == f || !same_target(p, t->schema, t->name,
-                                   there ? o->rec.target_schema : o->rec.table->schema,
-                                   there ? o->rec.target_name : o->rec.table->name))
+        if (o == f ||
+            !same_target(p, t->schema, t->name, there ? o->rec.target_schema : o->rec.table->schema,
+                         there ? o->rec.target_name : o->rec.table->name))
             continue;
         if (there || !plain) {
             f->rec.target_name = table_suffixed_name(p->arena, t);

@@ -126,8 +126,12 @@ bool books_open(struct books *b, struct error *err)
     if (!b->ops->begin(b->session, err))
         goto out;
     ok = create_all(b, err) && b->ops->commit(b->session, err);
-    if (!ok)
+    if (!ok) {
         b->ops->rollback(b->session);
+        /* Another connector makes them at this moment: 23505, 42P06, 42P07. */
+        if (strcmp(err->sqlstate, "23505") == 0 || strncmp(err->sqlstate, "42P0", 4) == 0)
+            err->kind = ERROR_RETRY;
+    }
 out:
     arena_free(a);
     return ok;

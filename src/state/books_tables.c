@@ -326,7 +326,9 @@ bool books_next_load(struct books *b, int64_t *load, struct error *err)
 {
     struct arena *a = arena_new("load number");
     struct rowset r;
-    bool ok = b->ops->query(b->session, a, "SELECT coalesce(max(load), 0) + 1 FROM penstock.tables",
+    /* The row of meta is the lock: two connectors must not take one number. */
+    bool ok = b->ops->exec(b->session, "UPDATE penstock.meta SET version = version", NULL, err) &&
+              b->ops->query(b->session, a, "SELECT coalesce(max(load), 0) + 1 FROM penstock.tables",
                             &r, err);
 
     *load = ok ? to_int(rowset_get(&r, 0, 0)) : 0;
