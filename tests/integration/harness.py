@@ -21,6 +21,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.abspath(os.environ.get("PENSTOCK_BUILD", os.path.join(ROOT, "build")))
 DEPS = os.path.join(ROOT, ".deps")
 PENSTOCK = os.path.join(BUILD, "penstock")
+SLOW = float(os.environ.get("PENSTOCK_SLOW", "1"))  # all waits times this: under a sanitizer, 5
 
 _base = None
 
@@ -47,6 +48,7 @@ def free_port():
 
 def wait_for(what, condition, timeout=30, interval=0.05):
     """The condition's first true value; an AssertionError naming `what` when the time is up."""
+    timeout *= SLOW
     end = time.monotonic() + timeout
     last = None
     while time.monotonic() < end:
