@@ -108,8 +108,9 @@ struct source_ops {
 
     bool (*reader_open)(struct source_point *p, struct source_reader **out, struct error *err);
     /*
-     * Reads one chunk in one short transaction. ERROR_DATA if the table was rewritten since the
-     * point (it must be loaded under a new one) or a value cannot be carried.
+     * Reads one chunk in one short transaction. ERROR_RETRY with err->table set if the table was
+     * rewritten, renamed, altered or dropped since the point (it must be loaded under another
+     * one); ERROR_DATA if a value cannot be carried.
      */
     bool (*reader_chunk)(struct source_reader *r, const struct table *t, const struct chunk *c,
                          source_row_fn *row, void *ctx, struct error *err);

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SILENT_MS 40000
 #define SLICE_MS 100        /* of one call while more is waiting */
 #define LOOK_UP_EVERY 256   /* messages between looks at the clock */
 #define STATUS_MAX_MS 10000 /* at least so often */
@@ -44,10 +45,11 @@ static bool slot_is_there(struct source *s, uint64_t position, struct error *err
     else if (m.state == MARK_LOST)
         error_set(err, ERROR_FATAL, "%s", m.why);
     else if (pg_lsn_parse(m.position, &confirmed) && confirmed > position)
-        error_set(err, ERROR_FATAL,
-                  "replication slot \"%s\" was moved to %s, past the checkpoint: the changes "
-                  "between are lost",
-                  s->settings.slot, m.position);
+        /* By another process that is at work, or the checkpoint that we hold is old: whether
+         * anything is lost is judged when both have been read again. */
+        return error_set(err, ERROR_RETRY,
+                         "replication slot \"%s\" was moved to %s since the checkpoint was read",
+                         s->settings.slot, m.position);
     else
         return true;
     return error_hint(err, "load again: penstock remove, then start the connector (or "
@@ -119,6 +121,7 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
     st->source = s;
     st->start = st->idle_at = st->idle_told = st->status_lsn = start;
     st->message = arena_new("message");
+    st->heard_ms = clock_mono_ms();
     st->relations = relations_new(s, tables, n);
     atomic_store(&s->acked, start);
     atomic_store(&s->urgent, false);
@@ -305,6 +308,21 @@ static bool wait_input(struct pg_stream *st, int64_t deadline, struct error *err
     return true;
 }
 
+/*
+ * A stream may rightly be silent for minutes (the server decodes what is not ours); a server that
+ * does not answer the watch's question on another connection either is not there any more, whatever
+ * the network's acknowledgements say.
+ */
+static bool is_alive(struct source *s, const struct pg_stream *st, struct error *err)
+{
+    int64_t now = clock_mono_ms();
+
+    if (now - st->heard_ms < SILENT_MS || watch_unanswered_ms(s->watch, now) < SILENT_MS)
+        return true;
+    return error_set(err, ERROR_RETRY, "the server has been silent for %d s on two connections",
+                     SILENT_MS / 1000);
+}
+
 bool stream_poll(struct source *s, int timeout_ms, const struct change_sink *sink, bool *drained,
                  struct error *err)
 {
@@ -322,6 +340,10 @@ bool stream_poll(struct source *s, int timeout_ms, const struct change_sink *sin
             !watch_poll(s->watch, sink, err))
             return false;
         *drained = !more;
+        if (got)
+            st->heard_ms = clock_mono_ms();
+        else if (!is_alive(s, st, err))
+            return false;
         if (got || clock_mono_ms() >= begin + timeout_ms)
             return true;
         if (!wait_input(st, begin + timeout_ms, err))

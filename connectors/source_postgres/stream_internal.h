@@ -24,6 +24,8 @@ struct pg_stream {
     uint64_t idle_told;
     int64_t idle_told_ms;
 
+    int64_t heard_ms; /* when the server last sent anything */
+
     int64_t status_every_ms;
     int64_t status_at_ms; /* when the last one was sent */
     uint64_t status_lsn;  /* what it acknowledged */

@@ -457,3 +457,8 @@ bool watch_poll(struct watch *w, const struct change_sink *sink, struct error *e
         return pg_error_lost(err, w->conn->pg, "watching the catalogue");
     return PQflush(w->conn->pg) > 0 || take_answer(w, sink, err);
 }
+
+int64_t watch_unanswered_ms(const struct watch *w, int64_t now_ms)
+{
+    return w->conn != NULL && w->busy ? now_ms - w->asked_ms : 0;
+}

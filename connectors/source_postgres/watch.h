@@ -27,5 +27,7 @@ MUST_CHECK bool watch_start(struct watch *w, struct relations *rs,
 /* Asks, or takes the answer, without waiting. */
 MUST_CHECK bool watch_poll(struct watch *w, const struct change_sink *sink, struct error *err);
 void watch_stop(struct watch *w);
+/* How long its question has been waiting for an answer; 0 if none is. */
+int64_t watch_unanswered_ms(const struct watch *w, int64_t now_ms);
 
 #endif

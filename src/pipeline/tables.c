@@ -293,6 +293,27 @@ static bool wants_copy(const struct pipeline *p, const struct flow *f)
     return false;
 }
 
+/*
+ * A table that has another name than we know it by gives up its target and is loaded under the new
+ * one, also if no change of it has told so yet: another table may have taken its old name.
+ */
+static void notice_renamed(struct pipeline *p, struct flow *f, struct table *now)
+{
+    const struct table *was = f->rec.table;
+
+    if (strcmp(was->schema, now->schema) == 0 && strcmp(was->name, now->name) == 0)
+        return;
+    log_info("table has another name table=%s.%s now=%s.%s", was->schema, was->name, now->schema,
+             now->name);
+    board_remove_table(p->o.board, p->o.source_name, was->schema, was->name);
+    f->rec.table = now;
+    f->rec.target_schema = f->rec.target_name = NULL;
+    f->rec.value_schema = f->rec.key_schema = NULL; /* of another subject */
+    f->rec.value_id = f->rec.key_id = 0;
+    f->rec.state = TABLE_LOADING;
+    f->rec.loaded = false;
+}
+
 static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, bool *again,
                     struct error *err)
 {
@@ -307,9 +328,13 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
     if (!forget_missing(p, tables, n, err))
         return false;
     for (i = 0; i < n; i++) {
+        struct flow *f = flow_find(p, tables[i].table->oid);
+
         /* All are known before any of them chooses its target. */
-        if (flow_find(p, tables[i].table->oid) == NULL)
+        if (f == NULL)
             add_flow(p)->rec.table = tables[i].table;
+        else
+            notice_renamed(p, f, tables[i].table);
     }
     for (i = 0; i < n; i++) {
         struct flow *f = flow_find(p, tables[i].table->oid);
