@@ -13,7 +13,7 @@ KINDS = ("postgres", "duckdb")
 
 class Both:
     def __init__(self, make, source, db, warehouse, wdb, duck, *, kinds=KINDS, settings=None,
-                 sink=None, env=None):
+                 sink=None, service=None, env=None):
         """settings, sink: more settings of the source connectors, of the warehouses."""
         self.source, self.db, self.warehouse, self.wdb, self.duck = (source, db, warehouse, wdb,
                                                                      duck)
@@ -29,7 +29,7 @@ class Both:
         if "duckdb" in kinds:
             connectors["duckdb"].update({"connector.class": "duckdb",
                                          "connection.url": "duckdb:" + duck})
-        self.p = make({"connectors": connectors}, env=env)
+        self.p = make({"service": dict(service or {}), "connectors": connectors}, env=env)
 
     def start(self):
         self.p.start()
@@ -113,7 +113,11 @@ class Both:
         kinds = kinds or self.kinds
         self.caught_up()
         self.wait_state("live", *tables, kinds=kinds, timeout=10)
-        self.stop()
+        return self.stop().assert_equal(*tables, kinds=kinds)
+
+    def assert_equal(self, *tables, kinds=None):
+        """As it is now, with the program stopped."""
+        kinds = kinds or self.kinds
         try:
             if "postgres" in kinds:
                 harness.assert_equal_postgres(self.source, self.db, self.warehouse, self.wdb,
