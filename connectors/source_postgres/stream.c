@@ -313,12 +313,14 @@ static bool wait_input(struct pg_stream *st, int64_t deadline, struct error *err
  * does not answer the watch's question on another connection either is not there any more, whatever
  * the network's acknowledgements say.
  */
-static bool is_alive(struct source *s, const struct pg_stream *st, struct error *err)
+static bool is_alive(struct source *s, struct pg_stream *st, struct error *err)
 {
     int64_t now = clock_mono_ms();
 
     if (now - st->heard_ms < SILENT_MS || watch_unanswered_ms(s->watch, now) < SILENT_MS)
         return true;
+    pg_conn_close(s->control); /* it would wait there too */
+    s->control = NULL;
     return error_set(err, ERROR_RETRY, "the server has been silent for %d s on two connections",
                      SILENT_MS / 1000);
 }

@@ -67,7 +67,8 @@ static void note_retained(struct pipeline *p)
     struct error err;
     struct mark m;
 
-    if (!atomic_load(&p->cancelled) && p->o.source->mark_read(p->src, &m, &err))
+    if (atomic_load(&p->stop) && !atomic_load(&p->cancelled) &&
+        p->o.source->mark_read(p->src, &m, &err))
         metric_set(METRIC_SOURCE_RETAINED_BYTES, p->o.source_name, m.retained_bytes);
 }
 

@@ -289,6 +289,7 @@ class Proxy:
                 continue
             try:
                 server = socket.create_connection(("127.0.0.1", self.target), 5)
+                server.settimeout(None)
             except OSError:
                 client.close()
                 continue
