@@ -11,11 +11,23 @@
 #include <sys/stat.h>
 #include <time.h>
 
+/* libpq would send these to every server and so undo the settings that connections pin. */
+static void forget_libpq_settings(void)
+{
+    static const char *const names[] = {"PGDATESTYLE",      "PGTZ",     "PGGEQO", "PGOPTIONS",
+                                        "PGCLIENTENCODING", "PGAPPNAME"};
+    size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unsetenv(names[i]);
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
     umask(077);
     setenv("TZ", "UTC", 1);
     tzset();
+    forget_libpq_settings();
     return cli_main(argc, argv);
 }

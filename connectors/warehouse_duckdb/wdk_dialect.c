@@ -2,6 +2,8 @@
 /* DuckDB's types and SQL as planning needs them; pure. */
 #include "warehouse_duckdb/wdk.h"
 
+#include <string.h>
+
 #define MAX_DECIMAL 38 /* digits of DECIMAL */
 
 static const char *const types[TYPE_COUNT] = {
@@ -26,6 +28,23 @@ static const char *const types[TYPE_COUNT] = {
     [TYPE_BITS] = "VARCHAR",
 };
 
+/* Is it text at the source too? */
+static bool is_text(const char *source_type)
+{
+    static const char *const names[] = {"text",   "character", "bpchar", "name",
+                                        "citext", "\"char\"",  "xml"};
+    const char *end = source_type + strlen(source_type);
+    size_t i;
+
+    if (*source_type == '\0' || (end - source_type > 2 && strcmp(end - 2, "[]") == 0))
+        return *source_type == '\0';
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strncmp(source_type, names[i], strlen(names[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void column(struct arena *a, const struct column *c, struct load_column *out,
                    const char **note)
 {
@@ -43,6 +62,8 @@ static void column(struct arena *a, const struct column *c, struct load_column *
         *note = "becomes VARCHAR: numeric without a precision has no exact DECIMAL";
     else if (c->kind == TYPE_BITS)
         *note = "becomes VARCHAR of 0 and 1";
+    else if (c->kind == TYPE_TEXT && !is_text(c->source_type))
+        *note = "becomes VARCHAR: the source's own text of it";
 }
 
 /*

@@ -126,9 +126,8 @@ static void print_notes(const json_t *table)
         const char *note = json_string_value(json_object_get(c, "note"));
 
         if (note != NULL)
-            printf("    %s %s -> %s: %s\n", json_string_value(json_object_get(c, "name")),
-                   json_string_value(json_object_get(c, "source_type")),
-                   json_string_value(json_object_get(c, "type")), note);
+            printf("    %s %s %s\n", json_string_value(json_object_get(c, "name")),
+                   json_string_value(json_object_get(c, "source_type")), note);
     }
 }
 
