@@ -33,11 +33,12 @@ static bool is_text(const char *source_type)
 {
     static const char *const names[] = {"text",   "character", "bpchar", "name",
                                         "citext", "\"char\"",  "xml"};
-    const char *end = source_type + strlen(source_type);
-    size_t i;
+    size_t i, len = source_type != NULL ? strlen(source_type) : 0;
 
-    if (*source_type == '\0' || (end - source_type > 2 && strcmp(end - 2, "[]") == 0))
-        return *source_type == '\0';
+    if (len == 0)
+        return true; /* unknown */
+    if (len > 2 && strcmp(source_type + len - 2, "[]") == 0)
+        return false;
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strncmp(source_type, names[i], strlen(names[i])) == 0)
             return true;
