@@ -65,6 +65,10 @@ static enum outcome attempt(struct pipeline *p, struct error *err)
         !atomic_load(&p->stop) && blame_table(p, err))
         outcome = OUTCOME_AGAIN;
     end_attempt(p);
+    if (outcome == OUTCOME_FAILED && p->failed_side == SIDE_SINK) {
+        p->o.warehouse->close(p->wh); /* DuckDB may have given up the file until it is opened */
+        p->wh = NULL;
+    }
     return outcome;
 }
 

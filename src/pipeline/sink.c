@@ -10,9 +10,7 @@
  * It never recovers by itself: after any error it ends, the attempt with it, and the log is read
  * again from the checkpoint.
  */
-#include "load/loader.h"
-#include "metrics/metrics.h"
-#include "pipeline/internal.h"
+#include "pipeline/batch.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -23,52 +21,7 @@
 #define IDLE_CHECKPOINT_MS 10000
 #define WAIT_MS 500
 #define WANT_LIMIT 4
-#define LOST_ROWS_LIMIT 3
 #define KEEP_OPEN_MS 15000 /* a piece's transaction is touched this often: it times out at 60 s */
-
-struct sink_table {
-    struct flow *flow;
-    struct loader *loader;
-    bool live;
-    bool pending;   /* loaded: goes live when the stream passes S */
-    bool touched;   /* something is collected */
-    bool truncated; /* in this batch */
-    int64_t delta;  /* rows inserted minus deleted in this batch */
-};
-
-struct sink {
-    struct pipeline *p;
-    struct queue *queue;
-    pthread_t thread;
-    atomic_bool ended;
-    struct session *session;
-    struct books books;
-    struct sink_table *tables;
-    int ntables;
-    struct map *by_schema; /* value schema id -> struct sink_table */
-    int64_t batch_bytes;
-    int64_t flush_ms;
-
-    struct segment **held; /* what compaction points into */
-    int nheld, held_cap;
-    size_t held_bytes;
-
-    char start[POSITION_SIZE]; /* where the batch starts = the checkpoint */
-    char end[POSITION_SIZE];   /* end of the last complete transaction in the batch */
-    int64_t end_csn, end_us;
-    bool complete; /* the batch holds a complete transaction */
-    bool tx_open;  /* the source's transaction is not complete */
-    int64_t tx_csn, tx_us;
-    bool open; /* the warehouse's transaction */
-    char idle[POSITION_SIZE];
-    bool idle_seen, idle_urgent;
-    int64_t first_ms, last_apply_ms;
-    int64_t batch_rows;
-    int64_t touched_ms; /* when the open transaction last ran a statement */
-
-    enum outcome outcome;
-    struct error err;
-};
 
 static bool is_flowing(const struct flow *f)
 {
@@ -109,199 +62,6 @@ static void make_tables(struct sink *s)
         map_put_u32(s->by_schema, f->value_id, t);
         s->ntables++;
     }
-}
-
-static void release_held(struct sink *s)
-{
-    int i;
-
-    for (i = 0; i < s->nheld; i++)
-        segment_free(s->held[i]);
-    s->nheld = 0;
-    s->held_bytes = 0;
-}
-
-static void hold(struct sink *s, struct segment *seg)
-{
-    if (s->nheld == s->held_cap) {
-        s->held_cap = s->held_cap ? s->held_cap * 2 : 64;
-        s->held = mem_realloc(s->held, (size_t)s->held_cap * sizeof(struct segment *));
-    }
-    s->held[s->nheld++] = seg;
-}
-
-/* The position that the next commit would reach, and the CSN below which all is contained. */
-static const char *reach(const struct sink *s)
-{
-    const struct source_ops *ops = s->p->o.source;
-    const char *at = s->complete ? s->end : s->start;
-
-    if (!s->tx_open && s->idle_seen && ops->position_compare(s->idle, at) > 0)
-        at = s->idle;
-    return at;
-}
-
-static bool passes(const struct sink *s, const struct sink_table *t)
-{
-    if (s->p->o.source->position_csn(reach(s)) >= t->flow->rec.s)
-        return true;
-    return s->tx_open && s->tx_csn >= t->flow->rec.s;
-}
-
-static bool any_pending_passes(const struct sink *s)
-{
-    int i;
-
-    for (i = 0; i < s->ntables; i++) {
-        if (s->tables[i].pending && passes(s, &s->tables[i]))
-            return true;
-    }
-    return false;
-}
-
-static bool open_batch(struct sink *s, struct error *err)
-{
-    bool taken = false;
-    int i;
-
-    if (!s->p->o.warehouse->begin(s->session, err))
-        return false;
-    s->open = true;
-    if (!books_checkpoint_take(&s->books, s->start, &taken, err))
-        return false;
-    if (!taken) {
-        /* Once it may have been our own commit whose answer was lost: read it again. */
-        error_set(err, ++s->p->lost_rows < LOST_ROWS_LIMIT ? ERROR_RETRY : ERROR_CONFLICT,
-                  "the checkpoint of %s in the warehouse does not stand at %s where we left it",
-                  s->p->o.source_name, s->start);
-        return error_hint(err, "another penstock feeds these tables: stop one of the two");
-    }
-    for (i = 0; i < s->ntables; i++) {
-        struct sink_table *t = &s->tables[i];
-
-        if (!t->pending || !passes(s, t))
-            continue;
-        if (!golive_table(&s->books, t->flow, err))
-            return false;
-        t->live = true; /* pending until the commit */
-    }
-    return true;
-}
-
-static bool apply_table(struct sink *s, struct sink_table *t, struct error *err)
-{
-    struct loader_stats stats;
-
-    struct want *w = map_get_u32(s->p->wants, t->flow->rec.table->oid);
-
-    t->touched = false;
-    if (w != NULL)
-        w->times = 0; /* its last load helped */
-    if (!loader_apply(t->loader, &stats, err))
-        return false;
-    s->batch_rows += stats.rows;
-    if (stats.nulled > 0)
-        metric_add(METRIC_SINK_NULLED, s->p->o.sink_name, stats.nulled);
-    return true;
-}
-
-/* Applies what is collected; the warehouse's transaction stays open. */
-static bool apply_piece(struct sink *s, struct error *err)
-{
-    int i;
-
-    if (!s->open && !open_batch(s, err))
-        return false;
-    for (i = 0; i < s->ntables; i++) {
-        if (s->tables[i].touched && !apply_table(s, &s->tables[i], err))
-            return false;
-    }
-    release_held(s);
-    s->touched_ms = clock_mono_ms();
-    return true;
-}
-
-static bool count_rows(struct sink *s, struct error *err)
-{
-    int i;
-
-    for (i = 0; i < s->ntables; i++) {
-        struct sink_table *t = &s->tables[i];
-
-        if ((t->delta != 0 || t->truncated) &&
-            !books_table_add_rows(&s->books, t->flow->rec.table->oid, t->delta, t->truncated, err))
-            return false;
-    }
-    return true;
-}
-
-/* After the commit: what is true now. */
-static void show(struct sink *s)
-{
-    struct pipeline *p = s->p;
-    bool all = true;
-    int i;
-
-    for (i = 0; i < s->ntables; i++) {
-        struct sink_table *t = &s->tables[i];
-
-        t->flow->rec.rows = (t->truncated ? 0 : t->flow->rec.rows) + t->delta;
-        t->delta = 0;
-        t->truncated = false;
-        if (t->pending && t->live) {
-            t->pending = false;
-            t->flow->rec.state = TABLE_LIVE;
-            t->flow->rec.reason = NULL;
-        }
-        all = all && !t->pending;
-        if (t->live)
-            flow_show(p, t->flow, -1);
-    }
-    if (all)
-        atomic_store(&p->live, true);
-}
-
-static bool commit_batch(struct sink *s, struct error *err)
-{
-    struct pipeline *p = s->p;
-    const char *to = reach(s);
-    int64_t began = s->last_apply_ms;
-
-    if (!count_rows(s, err) ||
-        !books_checkpoint_advance(&s->books, to, s->complete ? s->end_csn : 0,
-                                  s->complete ? s->end_us : 0, err) ||
-        !p->o.warehouse->commit(s->session, err))
-        return false;
-    s->open = false;
-    p->lost_rows = 0;
-    if (to != s->start)
-        memmove(s->start, to, POSITION_SIZE);
-    snprintf(p->checkpoint.position, sizeof(p->checkpoint.position), "%s", s->start);
-    p->o.source->acknowledge(p->src, s->start);
-    metric_add(METRIC_SINK_BATCHES, p->o.sink_name, 1);
-    metric_add(METRIC_SINK_ROWS, p->o.sink_name, s->batch_rows);
-    metric_add(METRIC_SINK_APPLY_US, p->o.sink_name, (clock_mono_ms() - began) * 1000);
-    metric_set(METRIC_QUEUE_BYTES, p->o.sink_name, (int64_t)queue_bytes(s->queue));
-    metric_set(METRIC_SOURCE_LAG_BYTES, p->o.source_name, p->o.source->lag_bytes(p->src, s->start));
-    if (s->complete)
-        metric_set(METRIC_SINK_COMMIT_TIME, p->o.sink_name, s->end_us);
-    log_debug("batch committed position=%s rows=%lld ms=%lld", s->start, (long long)s->batch_rows,
-              (long long)(clock_mono_ms() - began));
-    s->complete = false;
-    s->idle_seen = s->idle_urgent = false;
-    s->batch_rows = 0;
-    s->first_ms = 0;
-    show(s);
-    return true;
-}
-
-static bool apply_batch(struct sink *s, struct error *err)
-{
-    const struct warehouse_ops *ops = s->p->o.warehouse;
-
-    s->last_apply_ms = clock_mono_ms();
-    return apply_piece(s, err) && commit_batch(s, err) &&
-           (ops->maintain == NULL || ops->maintain(s->session, false, err));
 }
 
 static void count_op(struct sink_table *t, char op)
@@ -397,7 +157,7 @@ static bool take_commit(struct sink *s, const struct event *e, const struct segm
     s->end_us = e->commit_us;
     snprintf(s->end, sizeof(s->end), "%s", e->position);
     if (s->open || (int64_t)in_memory(s, seg) >= s->batch_bytes)
-        return apply_batch(s, err);
+        return batch_apply(s, err);
     return true;
 }
 
@@ -454,13 +214,13 @@ static bool take_segment(struct sink *s, struct segment *seg, struct error *err)
         ok = take_event(s, &e, seg, err);
         if (ok && e.kind == EVENT_ROW && (++rows & 15) == 0 && !(e.flags & EVENT_MOVED) &&
             (int64_t)in_memory(s, seg) >= s->batch_bytes)
-            ok = apply_piece(s, err);
+            ok = batch_apply_piece(s, err);
     }
     if (ok && !anything_collected(s)) {
         segment_free(seg);
         return true;
     }
-    hold(s, seg);
+    batch_hold(s, seg);
     s->held_bytes += seg->bytes.len;
     return ok;
 }
@@ -469,7 +229,7 @@ static bool should_apply(const struct sink *s, int64_t now)
 {
     if (s->tx_open || s->open)
         return false;
-    if (any_pending_passes(s))
+    if (batch_lets_live(s))
         return true;
     if (s->complete) {
         if (now - s->last_apply_ms < s->flush_ms)
@@ -514,7 +274,7 @@ static bool sink_loop(struct sink *s, struct error *err)
     for (;;) {
         enum queue_result r;
 
-        if (should_apply(s, clock_mono_ms()) && !apply_batch(s, err))
+        if (should_apply(s, clock_mono_ms()) && !batch_apply(s, err))
             return false;
         r = queue_pop(s->queue, &item, wait_ms(s));
         if (r == QUEUE_CLOSED)
@@ -526,7 +286,7 @@ static bool sink_loop(struct sink *s, struct error *err)
     }
     /* What is complete is applied; a piece of an unfinished transaction rolls back. */
     if (s->complete && !s->tx_open && !s->open)
-        return apply_batch(s, err);
+        return batch_apply(s, err);
     return true;
 }
 
@@ -582,7 +342,7 @@ void sink_free(struct sink *s)
         loader_free(s->tables[i].loader);
     mem_free(s->tables);
     map_free(s->by_schema);
-    release_held(s);
+    batch_release(s);
     mem_free(s->held);
     pipeline_disconnect(s->p, s->session);
     mem_free(s);
