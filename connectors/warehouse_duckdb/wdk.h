@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define WDK_DATABASE "_penstock" /* what the warehouse file is called in SQL */
+
 struct warehouse {
     duckdb_database db;
     char *path;     /* absolute, links resolved: also the key in the list of open files */

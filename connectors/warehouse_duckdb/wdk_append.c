@@ -166,8 +166,8 @@ bool wdk_append_open(struct session *s, const char *schema, const char *table, b
     ap = mem_calloc(1, sizeof(*ap));
     ap->s = s;
     ap->mode = mode;
-    if (duckdb_appender_create_ext(s->con, temporary ? "temp" : NULL, temporary ? NULL : schema,
-                                   table, &ap->ap) != DuckDBSuccess) {
+    if (duckdb_appender_create_ext(s->con, temporary ? "temp" : WDK_DATABASE,
+                                   temporary ? NULL : schema, table, &ap->ap) != DuckDBSuccess) {
         appender_error(ap, err);
         goto fail;
     }

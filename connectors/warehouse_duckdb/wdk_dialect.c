@@ -82,11 +82,15 @@ static void same_text(struct buf *out, const struct column *c, const char *expr)
     buf_printf(out, "'v' || CAST(%s AS VARCHAR), 'n')", expr);
 }
 
+/* As the schema of a two-part name these would be ambiguous: they are databases, too. */
+static const char *const databases[] = {"temp", "system", "memory", WDK_DATABASE, NULL};
+
 const struct dialect wdk_dialect = {
     .name = "duckdb",
     .max_columns = 10000,
     .max_identifier = 10000,
     .case_folds = true,
+    .reserved_schemas = databases,
     .primary_key = false,
     .merge = false,
     .temp_prefix = "temp.main.",

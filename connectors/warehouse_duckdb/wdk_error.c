@@ -142,7 +142,8 @@ bool wdk_error(struct error *err, duckdb_error_type type, const char *message)
                                "duckdb.temp.directory");
     if (type == DUCKDB_ERROR_OUT_OF_MEMORY)
         return error_hint(err, "raise duckdb.memory.limit, or make room in duckdb.temp.directory");
-    if (type == DUCKDB_ERROR_FATAL || type == DUCKDB_ERROR_INTERNAL)
+    if (type == DUCKDB_ERROR_FATAL || type == DUCKDB_ERROR_INTERNAL ||
+        strstr(message, "has been invalidated") != NULL)
         return error_hint(err, "DuckDB closed the file to protect it; it is opened again and "
                                "its log replayed");
     if (depends(type, message))

@@ -5,6 +5,10 @@
  * lost when this process closes any other descriptor of the file. So a list of open paths is kept
  * here, and nothing else of this process opens a listed file; the header is read before.
  *
+ * The file is attached under a name of our own. Opened as the main database it would be called
+ * what the file is called, and in shop.duckdb or penstock.duckdb every shop.orders and
+ * penstock.checkpoints would be ambiguous between a database and a schema.
+ *
  * A file that cannot be used is left as it was found.
  */
 #include "util/log.h"
@@ -275,6 +279,26 @@ static bool set_options(duckdb_config c, const struct warehouse *w, const struct
     return true;
 }
 
+static bool attach(struct warehouse *w, struct error *err)
+{
+    duckdb_connection con = NULL;
+    duckdb_result r;
+    struct buf sql = {0};
+    bool ok;
+
+    if (duckdb_connect(w->db, &con) != DuckDBSuccess)
+        return error_set(err, ERROR_RETRY, "DuckDB: no connection");
+    buf_puts(&sql, "ATTACH ");
+    buf_sql_string(&sql, w->path);
+    buf_puts(&sql, " AS " WDK_DATABASE " (TYPE duckdb)");
+    ok = duckdb_query(con, buf_cstr(&sql), &r) == DuckDBSuccess ||
+         open_error(w, duckdb_result_error(&r), err);
+    duckdb_destroy_result(&r);
+    duckdb_disconnect(&con);
+    buf_free(&sql);
+    return ok;
+}
+
 static bool open_database(struct warehouse *w, const struct config *cfg, struct error *err)
 {
     duckdb_config c = NULL;
@@ -284,13 +308,13 @@ static bool open_database(struct warehouse *w, const struct config *cfg, struct 
     if (duckdb_create_config(&c) != DuckDBSuccess)
         return error_set(err, ERROR_FATAL, "DuckDB: no configuration");
     ok = set_options(c, w, cfg, err);
-    if (ok && duckdb_open_ext(w->path, &w->db, c, &message) != DuckDBSuccess) {
+    if (ok && duckdb_open_ext(NULL, &w->db, c, &message) != DuckDBSuccess) {
         w->db = NULL;
         ok = open_error(w, message == NULL ? "unknown error" : message, err);
         duckdb_free(message);
     }
     duckdb_destroy_config(&c);
-    return ok;
+    return ok && attach(w, err);
 }
 
 /* Settings that exist only once the database is open; global, so every session has them. */

@@ -134,6 +134,10 @@ bool wdk_connect(struct warehouse *w, const char *name, struct session **out, st
         mem_free(s);
         return error_set(err, ERROR_RETRY, "DuckDB: no connection to %s", w->path);
     }
+    if (!wdk_exec(s, "USE " WDK_DATABASE, NULL, err)) {
+        wdk_disconnect(s);
+        return false;
+    }
     *out = s;
     return true;
 }

@@ -110,6 +110,15 @@ static bool check_table(const struct target *t, struct error *err)
                  d->max_identifier, d->name);
         return refuse(err, t, what, strlen(t->name) > d->max_identifier ? t->name : t->schema);
     }
+    for (i = 0; d->reserved_schemas != NULL && d->reserved_schemas[i] != NULL; i++) {
+        if (!same_name(d, t->schema, d->reserved_schemas[i]))
+            continue;
+        snprintf(what, sizeof(what), "%s keeps this name for itself: schema", d->name);
+        return refuse(err, t, what, t->schema);
+    }
+    if (strncasecmp(t->table->name, RESERVED_PREFIX, strlen(RESERVED_PREFIX)) == 0)
+        return refuse(err, t, "names that begin with " RESERVED_PREFIX " are reserved: table",
+                      t->table->name);
     for (i = 0; i < t->table->ncols; i++) {
         if (!check_column(t, i, err))
             return false;

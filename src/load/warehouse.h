@@ -52,11 +52,12 @@ static inline const char *rowset_get(const struct rowset *r, int row, int col)
 /* Differences between engines that planning has to know. All functions are pure. */
 struct dialect {
     const char *name;
-    int max_columns;         /* of a target table */
-    size_t max_identifier;   /* bytes */
-    bool case_folds;         /* names that differ in case are the same name */
-    bool primary_key;        /* targets get PRIMARY KEY */
-    bool merge;              /* upsert = MERGE; else DELETE USING + INSERT */
+    int max_columns;                     /* of a target table */
+    size_t max_identifier;               /* bytes */
+    bool case_folds;                     /* names that differ in case are the same name */
+    const char *const *reserved_schemas; /* no target may lie there; ended by NULL, or NULL */
+    bool primary_key;                    /* targets get PRIMARY KEY */
+    bool merge;                          /* upsert = MERGE; else DELETE USING + INSERT */
     const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
     const char *lock_share;  /* " FOR SHARE", or NULL where one process owns the whole file */
     const char *row_id;      /* pseudo-column that identifies a row: "ctid", "rowid" */
