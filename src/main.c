@@ -2,7 +2,8 @@
 /*
  * The process: what holds for all of it before any thread exists. The C locale stays (numbers and
  * case are never the user's), times are UTC, files with rows in them are the owner's alone, and a
- * peer that went away is an error of write(), not a signal.
+ * peer that went away is an error of write(), not a signal. Of libpq's environment those go that
+ * would win over what our sessions set (PostgreSQL manual, Environment Variables).
  */
 #include "cli/cli.h"
 
@@ -27,6 +28,9 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     umask(077);
     setenv("TZ", "UTC", 1);
+    unsetenv("PGDATESTYLE");
+    unsetenv("PGTZ");
+    unsetenv("PGGEQO");
     tzset();
     forget_libpq_settings();
     return cli_main(argc, argv);
