@@ -2,8 +2,7 @@
 /*
  * The process: what holds for all of it before any thread exists. The C locale stays (numbers and
  * case are never the user's), times are UTC, files with rows in them are the owner's alone, and a
- * peer that went away is an error of write(), not a signal. Of libpq's environment those go that
- * would win over what our sessions set (PostgreSQL manual, Environment Variables).
+ * peer that went away is an error of write(), not a signal.
  */
 #include "cli/cli.h"
 
@@ -28,9 +27,6 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     umask(077);
     setenv("TZ", "UTC", 1);
-    unsetenv("PGDATESTYLE");
-    unsetenv("PGTZ");
-    unsetenv("PGGEQO");
     tzset();
     forget_libpq_settings();
     return cli_main(argc, argv);
