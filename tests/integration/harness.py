@@ -151,7 +151,7 @@ class Postgres:
             self.process = None
 
     def dsn(self, db="postgres", user="postgres"):
-        return f"host=127.0.0.1 port={self.port} dbname={db} user={user}"
+        return f"host=127.0.0.1 port={self.port} dbname={db} user={user} client_encoding=UTF8"
 
     def url(self, db="postgres", user="postgres"):
         return f"postgres://{user}@127.0.0.1:{self.port}/{db}"
@@ -357,7 +357,8 @@ def wait_caught_up(penstock, source, db, timeout=60, where="warehouse_position")
 
 
 GUCS = ("-c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=3 "
-        "-c bytea_output=hex -c timezone=UTC -c lc_monetary=C -c search_path=")
+        "-c bytea_output=hex -c timezone=UTC -c lc_monetary=C -c standard_conforming_strings=on "
+        "-c search_path=")
 
 
 def columns(server, db, schema, table):
@@ -460,7 +461,9 @@ def duck_table(path, schema, table):
                          "'\\_penstock\\_%' ESCAPE '\\' ORDER BY ordinal_position",
                          [schema, table]).fetchall()
         exprs = ", ".join(_duck_expr(n, t) for n, t in cols)
-        rows = c.execute(f"SELECT {exprs} FROM {quote(schema)}.{quote(table)}").fetchall()
+        catalog = c.execute("SELECT current_database()").fetchone()[0]
+        rows = c.execute(f"SELECT {exprs} FROM {quote(catalog)}.{quote(schema)}.{quote(table)}"
+                         ).fetchall()
     floats = [i for i, (_, t) in enumerate(cols) if t in ("FLOAT", "DOUBLE")]
     out = []
     for r in rows:
