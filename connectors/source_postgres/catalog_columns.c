@@ -11,6 +11,7 @@
  * says so.
  */
 #include "source_postgres/catalog_internal.h"
+#include "source_postgres/pg_default.h"
 #include "source_postgres/pg_types.h"
 #include "source_postgres/publication.h"
 
@@ -125,7 +126,7 @@ static const struct type_row *follow(const struct columns_reading *c, uint32_t o
 }
 
 /* Columns of the query below. */
-enum { A_TABLE, A_NUM, A_NAME, A_TYPE, A_TYPMOD, A_NOTNULL, A_TAKEN };
+enum { A_TABLE, A_NUM, A_NAME, A_TYPE, A_TYPMOD, A_NOTNULL, A_DEFAULT, A_TAKEN };
 
 static bool query_columns(struct catalog_reading *r, PGresult **res, struct error *err)
 {
@@ -141,7 +142,8 @@ static bool query_columns(struct catalog_reading *r, PGresult **res, struct erro
         buf_puts(&sql, ") ");
     }
     buf_puts(&sql, "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, "
-                   "a.attnotnull, ");
+                   "a.attnotnull, CASE WHEN a.attnotnull AND a.attgenerated = '' THEN "
+                   "pg_catalog.pg_get_expr(d.adbin, d.adrelid) END, ");
     if (!listed)
         buf_puts(&sql, "a.attgenerated = ''");
     else if (r->s->facts.version >= 180000)
@@ -150,7 +152,8 @@ static bool query_columns(struct catalog_reading *r, PGresult **res, struct erro
     else
         buf_puts(&sql, "a.attgenerated = '' AND (p.attnames IS NULL OR a.attname = ANY "
                        "(p.attnames))");
-    buf_puts(&sql, " FROM pg_catalog.pg_attribute a");
+    buf_puts(&sql, " FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON "
+                   "d.adrelid = a.attrelid AND d.adnum = a.attnum");
     if (listed)
         buf_puts(&sql, " LEFT JOIN p ON p.oid = a.attrelid");
     buf_printf(&sql,
@@ -207,6 +210,8 @@ static bool fill_column(struct columns_reading *c, const PGresult *cols, int i, 
     f.nlabels = t->nlabels;
     if (!pg_column_type(c->r->arena, &f, col))
         return error_set(err, ERROR_FATAL, "column %s: its domain has no end", col->name);
+    if (!PQgetisnull(cols, i, A_DEFAULT))
+        col->def = pg_column_default(c->r->arena, col, PQgetvalue(cols, i, A_DEFAULT));
     return true;
 }
 

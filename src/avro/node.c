@@ -86,9 +86,17 @@ static struct node *new_node(struct parser *p, enum node_type type)
     return n;
 }
 
+/* NULL also for a text with a zero byte in it, which only a default may have. */
+static const char *text_of(const json_t *v)
+{
+    const char *s = json_string_value(v);
+
+    return s != NULL && strlen(s) == json_string_length(v) ? s : NULL;
+}
+
 static const char *string_of(const json_t *object, const char *key)
 {
-    return json_string_value(json_object_get(object, key));
+    return text_of(json_object_get(object, key));
 }
 
 static int int_of(const json_t *object, const char *key)
@@ -110,10 +118,10 @@ static struct node_params read_params(struct parser *p, const json_t *object)
     out.items = arena_calloc(p->arena, json_object_size(json), sizeof(*out.items));
     json_object_foreach(json, key, value)
     {
-        if (!json_is_string(value))
+        if (text_of(value) == NULL)
             continue;
         out.items[out.n].key = arena_strdup(p->arena, key);
-        out.items[out.n++].value = arena_strdup(p->arena, json_string_value(value));
+        out.items[out.n++].value = arena_strdup(p->arena, text_of(value));
     }
     return out;
 }
@@ -245,7 +253,7 @@ static struct node *parse_union(struct parser *p, const json_t *json, const char
 static struct node *parse_object(struct parser *p, const json_t *json, const char *ns)
 {
     const json_t *inner = json_object_get(json, "type");
-    const char *name = json_string_value(inner);
+    const char *name = text_of(inner);
     enum node_type type = NODE_RECORD;
     struct node *n;
 
@@ -279,8 +287,8 @@ static struct node *parse(struct parser *p, const json_t *json, const char *ns)
     if (p->depth == MAX_DEPTH)
         return fail(p, "nested too deeply", NULL);
     p->depth++;
-    if (json_is_string(json))
-        n = parse_name(p, json_string_value(json), ns);
+    if (text_of(json) != NULL)
+        n = parse_name(p, text_of(json), ns);
     else if (json_is_array(json))
         n = parse_union(p, json, ns);
     else if (json_is_object(json))
@@ -295,7 +303,8 @@ bool node_parse(struct arena *a, const char *text, struct node **root, struct er
 {
     struct parser p = {a, NULL, err, 0};
     json_error_t where;
-    json_t *json = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &where);
+    json_t *json =
+        json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
 
     if (json == NULL)
         return error_set(err, ERROR_DATA, "Avro schema: not JSON: %s at byte %d", where.text,

@@ -195,6 +195,8 @@ static void put_type(struct buf *out, const struct column *c, bool *numeric_defi
     if (name != NULL)
         buf_puts(out, "\"connect.version\":1,");
     put_parameters(out, c);
+    if (c->def != NULL && !column_optional(c))
+        buf_printf(out, ",\"connect.default\":%s", c->def);
     if (name != NULL)
         put_member(out, false, "connect.name", name);
     if (c->kind == TYPE_DECIMAL)
@@ -209,6 +211,8 @@ static void put_field(struct buf *out, const struct column *c, bool nullable, bo
     put_type(out, c, numeric_defined);
     if (nullable)
         buf_puts(out, "],\"default\":null");
+    else if (c->def != NULL && !column_optional(c))
+        buf_printf(out, ",\"default\":%s", c->def);
     if (c->kind == TYPE_NUMERIC) {
         buf_u8(out, ',');
         put_parameters(out, c);

@@ -44,6 +44,12 @@ void avro_value_schema(struct buf *out, const struct table *t, const struct sour
 void avro_key_schema(struct buf *out, const struct table *t);
 
 /*
+ * A value of the column as the JSON of an Avro default (Avro specification, "Records"), in arena a;
+ * NULL if it has no such form: NaN, an infinity, what could not be encoded.
+ */
+const char *avro_default(struct arena *a, const struct column *c, const struct value *v);
+
+/*
  * The table that a value schema (and key schema; NULL or "" for none) describes, in arena a: true
  * names, kinds, keys. ERROR_DATA, naming the field, for what we cannot map.
  * schema and name come from the topic's true names carried as the parameters

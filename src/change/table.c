@@ -33,6 +33,7 @@ struct table *table_copy(struct arena *a, const struct table *t)
         col->source_type = arena_strdup(a, col->source_type);
         col->semantic = arena_strdup(a, col->semantic);
         col->allowed = arena_strdup(a, col->allowed);
+        col->def = arena_strdup(a, col->def);
     }
     return c;
 }

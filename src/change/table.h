@@ -24,6 +24,7 @@ struct column {
     const char *source_type; /* the source's own name of it: "numeric(10,2)", "integer[]" */
     const char *semantic;    /* TEXT: connect.name, or NULL */
     const char *allowed;     /* ENUM: labels, comma-separated, or NULL */
+    const char *def;         /* not nullable: its default in the event schema (JSON), or NULL */
     /* The source connector's identity of the column; 0 on the sink's side. */
     int attnum;
     uint32_t type_oid;

@@ -61,7 +61,7 @@ static const struct {
      "type_id bigint NOT NULL, typmod integer NOT NULL, source_type text NOT NULL, "
      "kind text NOT NULL, digits integer NOT NULL, scale integer NOT NULL, "
      "nullable boolean NOT NULL, key_position integer NOT NULL, in_identity boolean NOT NULL, "
-     "semantic text, allowed text",
+     "semantic text, allowed text, default_json text",
      ", PRIMARY KEY (connector, source, source_id, ordinal)"},
     {"targets (connector text NOT NULL, source text NOT NULL, target_schema text NOT NULL, "
      "target_table text NOT NULL",

@@ -43,6 +43,7 @@ static void read_column(struct arena *a, const struct rowset *r, int row, struct
     c->identity = to_bool(rowset_get(r, row, 12));
     c->semantic = rowset_get(r, row, 13);
     c->allowed = rowset_get(r, row, 14);
+    c->def = rowset_get(r, row, 15);
     (void)a;
 }
 
@@ -57,7 +58,7 @@ static bool read_columns(struct books *b, struct arena *a, struct table_record *
     buf_puts(&sql,
              "SELECT source_id, attnum, name, field, type_id, typmod, source_type, kind, "
              "digits, scale, CAST(nullable AS text), key_position, CAST(in_identity AS text), "
-             "semantic, allowed FROM penstock.columns");
+             "semantic, allowed, default_json FROM penstock.columns");
     books_where(&sql, b);
     buf_puts(&sql, " ORDER BY source_id, ordinal");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
@@ -208,7 +209,7 @@ static bool put_columns(struct books *b, const struct table *t, struct error *er
         return true;
     buf_puts(&sql, "INSERT INTO penstock.columns (connector, source, source_id, ordinal, attnum, "
                    "name, field, type_id, typmod, source_type, kind, digits, scale, nullable, "
-                   "key_position, in_identity, semantic, allowed) VALUES ");
+                   "key_position, in_identity, semantic, allowed, default_json) VALUES ");
     for (i = 0; i < t->ncols; i++) {
         const struct column *c = &t->cols[i];
 
@@ -224,6 +225,7 @@ static bool put_columns(struct books *b, const struct table *t, struct error *er
                    c->nullable ? "true" : "false", c->key_pos, c->identity ? "true" : "false");
         put_string(&sql, c->semantic);
         put_string(&sql, c->allowed);
+        put_string(&sql, c->def);
         buf_puts(&sql, ")");
     }
     ok = books_exec(b, &sql, NULL, err);
