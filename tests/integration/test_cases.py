@@ -588,6 +588,24 @@ def test_a_schema_that_is_not_compatible_stops_its_table_until_it_may(both):
     b.equal("public.t", "public.calm")
 
 
+def test_a_column_with_a_default_is_compatible(both):
+    """Case 13: ADD COLUMN NOT NULL DEFAULT in the default mode."""
+    b = both().run("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT "
+                   "generate_series(1, 1000)", "public.t")
+    for i, (type_, default) in enumerate([
+            ("int", "7"), ("bigint", "-7"), ("text", "'it''s \"ż\" \\'"), ("numeric(5,2)", "1.5"),
+            ("numeric", "1e20"), ("boolean", "true"), ("real", "1e-40"), ("float8", "-0.1"),
+            ("timestamptz", "'2024-01-01 00:00:00+05'"), ("timestamp", "'infinity'"),
+            ("date", "now()"), ("time", "'24:00:00'"), ("interval", "'1 day'"),
+            ("uuid", "gen_random_uuid()"), ("jsonb", "'{\"a\": 1}'"), ("text[]", "'{}'"),
+            ("bytea", "'\\xff00'"), ("varchar(9)", "upper('x')"), ("char(3)", "'x'"),
+            ("money", "0"), ("bit(3)", "B'101'"), ("timestamptz", "now() + '1 day'")]):
+        b.sql(f"ALTER TABLE t ADD c{i} {type_} NOT NULL DEFAULT {default}")
+    b.sql("UPDATE t SET id = id + 1000 WHERE id < 10").caught_up().live("public.t")
+    b.sql("INSERT INTO t VALUES (5000)").restart().live("public.t")
+    b.sql("DELETE FROM t WHERE id = 20").equal("public.t")
+
+
 def test_tables_renamed_dropped_and_made_anew_while_running(both):
     """Case 28: swap by way of a third name; the same name for another table."""
     b = both(settings=MINE, service=ANY)
