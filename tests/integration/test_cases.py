@@ -199,7 +199,7 @@ def test_a_table_without_identity_is_refused_and_the_application_goes_on(both):
 
 def test_replica_identity_changed_while_running(both):
     """Rule 7: the table is loaded again by itself where its key's meaning changes."""
-    b = both().run("CREATE TABLE t (id int PRIMARY KEY, k int NOT NULL UNIQUE, v text); INSERT INTO "
+    b = both(service=ANY).run("CREATE TABLE t (id int PRIMARY KEY, k int NOT NULL UNIQUE, v text); INSERT INTO "
                    "t SELECT i, i, 'v' FROM generate_series(1, 9) i", "public.t")
     b.sql("ALTER TABLE t REPLICA IDENTITY FULL", "UPDATE t SET v = 'w' WHERE id = 1",
           "DELETE FROM t WHERE id = 2", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_k_key",
