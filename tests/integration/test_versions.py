@@ -34,7 +34,7 @@ def version_db(servers):
     def make(version, role="source"):
         server = servers.get(f"{role}{version}", version=version)
         name = "d" + uuid.uuid4().hex[:10]
-        server.create(name)
+        server.create(name) if role == "source" else server.sql(f"CREATE DATABASE {name}")
         made.append((server, name))
         return server, name
     yield make
