@@ -43,7 +43,9 @@ struct flow {
 struct want {
     struct table table; /* oid and names only */
     char why[256];
-    int times; /* running, for the same reason */
+    int times; /* running, for the same reason, though no load has made it another table */
+    uint32_t value_id, key_id, relfilenode; /* as it was loaded when it last asked */
+    char replica_identity;
 };
 
 struct pipeline {

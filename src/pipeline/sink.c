@@ -96,8 +96,26 @@ static bool take_row(struct sink *s, const struct event *e, struct error *err)
     return true;
 }
 
-/* False if the table asked for the same thing WANT_LIMIT times running. */
-static bool want_note(struct pipeline *p, const struct event *e)
+/* Is the table loaded in another shape than when it last asked? Remembers the shape. */
+static bool want_reshaped(struct want *w, const struct flow *f)
+{
+    bool same;
+
+    if (f == NULL)
+        return false;
+    same = w->value_id == f->value_id && w->key_id == f->key_id &&
+           w->relfilenode == f->rec.table->relfilenode &&
+           w->replica_identity == f->rec.table->replica_identity;
+    w->value_id = f->value_id;
+    w->key_id = f->key_id;
+    w->relfilenode = f->rec.table->relfilenode;
+    w->replica_identity = f->rec.table->replica_identity;
+    return !same;
+}
+
+/* False if the table asked for the same thing WANT_LIMIT times running and loads changed nothing.
+ */
+static bool want_note(struct pipeline *p, const struct flow *f, const struct event *e)
 {
     struct want *w = map_get_u32(p->wants, e->oid);
 
@@ -108,7 +126,7 @@ static bool want_note(struct pipeline *p, const struct event *e)
         w->table.name = mem_strdup(e->name);
         map_put_u32(p->wants, e->oid, w);
     }
-    if (strcmp(w->why, e->why) != 0)
+    if (want_reshaped(w, f) || strcmp(w->why, e->why) != 0)
         w->times = 0;
     snprintf(w->why, sizeof(w->why), "%s", e->why);
     return ++w->times < WANT_LIMIT;
@@ -124,7 +142,7 @@ static bool take_want(struct sink *s, const struct event *e, struct error *err)
         s->p->o.warehouse->rollback(s->session);
     s->open = false;
     snprintf(reason, sizeof(reason), "%s", e->why);
-    if (!want_note(s->p, e)) {
+    if (!want_note(s->p, f, e)) {
         snprintf(reason, sizeof(reason), "loading it again does not help: %s", e->why);
         if (f != NULL &&
             !flow_stop_table(s->p, &s->books, e->oid, TABLE_NEEDS_SNAPSHOT, reason, err))
