@@ -5,6 +5,7 @@ What a test changes at the source must be true in Postgres and in DuckDB. DuckDB
 to others while the program runs, so it is compared at the end (`equal` stops the program)."""
 import re
 
+import duckdb
 import harness
 from harness import wait_caught_up, wait_for
 
@@ -126,4 +127,17 @@ class Both:
                 harness.assert_equal_duckdb(self.source, self.db, self.duck, *tables)
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.p.log()[-4000:]}") from None
+        return self
+
+    def assert_only(self, *tables):
+        """These rows (without our columns, ordered by the first) in each public table, everywhere."""
+        for table, rows in tables:
+            if "postgres" in self.kinds:
+                got = self.warehouse.sql(f"SELECT * FROM {table} ORDER BY 1", self.wdb)
+                assert [r[:-2] for r in got] == rows, (table, got)
+            if "duckdb" in self.kinds:
+                with duckdb.connect(self.duck, read_only=True) as c:
+                    got = c.execute("SELECT * EXCLUDE (_penstock_csn, _penstock_committed_at) FROM "
+                                    f"public.{table} ORDER BY 1").fetchall()
+                assert got == rows, (table, got)
         return self

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schedules and objects that lose or double rows in weak implementations, into Postgres and DuckDB
 at once (both.py). The numbers are those of the list of cases that the design was made from."""
+import contextlib
 import random
+import threading
+import time
 
 import duckdb
 import harness
+import psycopg
 
 BIG = "repeat(md5('{0}'), 300)"  # 9.6 kB, out of line where the storage is EXTERNAL
 TOAST = """
@@ -199,8 +203,8 @@ def test_a_table_without_identity_is_refused_and_the_application_goes_on(both):
 
 def test_replica_identity_changed_while_running(both):
     """Rule 7: the table is loaded again by itself where its key's meaning changes."""
-    b = both(service=ANY).run("CREATE TABLE t (id int PRIMARY KEY, k int NOT NULL UNIQUE, v text); INSERT INTO "
-                   "t SELECT i, i, 'v' FROM generate_series(1, 9) i", "public.t")
+    b = both(service=ANY).run("CREATE TABLE t (id int PRIMARY KEY, k int NOT NULL UNIQUE, v text); "
+                              "INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 9) i", "public.t")
     b.sql("ALTER TABLE t REPLICA IDENTITY FULL", "UPDATE t SET v = 'w' WHERE id = 1",
           "DELETE FROM t WHERE id = 2", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_k_key",
           "UPDATE t SET k = k + 100 WHERE id < 5", "DELETE FROM t WHERE id = 3",
@@ -634,6 +638,84 @@ def test_a_table_of_the_user_in_the_warehouse_is_left_alone(both):
     assert b.warehouse.sql("SELECT * FROM t", b.wdb) == [("precious",)]
     b.warehouse.script("ALTER TABLE t RENAME TO kept", b.wdb)
     b.restart().live("public.t").equal("public.t", "public.u")
+
+
+def test_the_same_alteration_again_and_again(both):
+    """Each one is followed: to and fro is no load that does not help."""
+    b = both(service=ANY).run("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i "
+                              "FROM generate_series(1, 20) i", "public.t")
+    for i in range(6):
+        b.sql(f"ALTER TABLE t REPLICA IDENTITY {'DEFAULT' if i % 2 else 'FULL'}",
+              f"UPDATE t SET v = {i} WHERE id = 1").caught_up().live("public.t")
+    for i in range(6):
+        b.sql(f"ALTER TABLE t ALTER v TYPE {'int' if i % 2 else 'bigint'}",
+              "UPDATE t SET v = v + 1 WHERE id = 2").caught_up().live("public.t")
+    b.equal("public.t")
+
+
+def test_alterations_and_changes_all_at_once(both):
+    """One session alters, another writes, for two seconds."""
+    b = both(service=ANY).run(TOAST + f"INSERT INTO t SELECT i, i, {BIG.format('c')}, 'o' FROM "
+                              "generate_series(1, 300) i; CREATE TABLE calm (id int PRIMARY KEY, v "
+                              "int); INSERT INTO calm VALUES (1, 0)", "public.t", "public.calm")
+    end = time.monotonic() + 2
+    rnd = random.Random(8)
+
+    def write():
+        with b.source.connect(b.db) as c:
+            while time.monotonic() < end:
+                k = rnd.randint(1, 300)
+                for q in (f"UPDATE t SET n = n + 1 WHERE id = {k}", "UPDATE calm SET v = v + 1",
+                          f"DELETE FROM t WHERE id IN ({k + 1}, -{k + 2})",
+                          f"UPDATE t SET id = -id WHERE id = {k + 2}",
+                          f"INSERT INTO t (id, n) VALUES ({k}, 0) ON CONFLICT DO NOTHING"):
+                    with contextlib.suppress(psycopg.errors.UndefinedTable):  # it is t2
+                        c.execute(q)
+    writer = threading.Thread(target=write)
+    writer.start()
+    added = 0
+    while time.monotonic() < end:
+        added += 1
+        b.sql(*rnd.choice([
+            [f"ALTER TABLE t ADD x{added} int DEFAULT {added}", f"ALTER TABLE t DROP x{added}"],
+            [f"ALTER TABLE t ADD y{added} text NOT NULL DEFAULT clock_timestamp()::text"],
+            ["ALTER TABLE t ALTER n TYPE bigint USING n * 2",
+             "ALTER TABLE t ALTER n TYPE int USING n % 1000"],
+            ["ALTER TABLE t RENAME other TO z", "ALTER TABLE t RENAME z TO other"],
+            ["VACUUM FULL t"], ["ALTER TABLE t RENAME TO t2", "ALTER TABLE t2 RENAME TO t"],
+            ["BEGIN; TRUNCATE t; INSERT INTO t (id, n) SELECT i, i FROM generate_series(1, 300) i; "
+             "COMMIT"]]))
+        time.sleep(rnd.random() * 0.1)
+    writer.join()
+    time.sleep(6)  # rows that were rewritten without an event are noticed within five seconds
+    b.caught_up().live("public.t", "public.calm").equal("public.t", "public.calm")
+
+
+def test_inheritance_each_table_has_its_own_rows(both):
+    """SELECT from the parent would bring the children's rows, too."""
+    both().run("""CREATE TABLE p (id int PRIMARY KEY, v text);
+        CREATE TABLE c (w int, PRIMARY KEY (id)) INHERITS (p);
+        CREATE TABLE d (PRIMARY KEY (id)) INHERITS (c);
+        INSERT INTO p VALUES (1, 'p'); INSERT INTO c VALUES (1, 'c', 1);
+        INSERT INTO d VALUES (1, 'd')""", "public.p", "public.c", "public.d").sql(
+        "INSERT INTO c VALUES (2, 'c2', 2)", "UPDATE p SET v = v || 'x'", "DELETE FROM ONLY p",
+        "INSERT INTO d VALUES (3, 'd3')").caught_up().stop().assert_only(
+        ("p", []), ("c", [(1, "cx", 1), (2, "c2x", 2)]), ("d", [(1, "dx", None), (3, "d3", None)]))
+
+
+def test_partitions_one_by_one(both):
+    """A publication that does not go by the root: a row that moves is a delete here, an insert
+    there."""
+    b = both(settings=MINE)
+    b.run("""CREATE TABLE t (id int, r int, v text, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+        CREATE TABLE t2 (v text, r int NOT NULL, id int NOT NULL);
+        ALTER TABLE t ATTACH PARTITION t2 FOR VALUES IN (2);
+        INSERT INTO t SELECT i, 1 + i % 2, 'v' FROM generate_series(1, 10) i;
+        CREATE PUBLICATION mine FOR TABLE t, fence""", "public.t1", "public.t2")
+    b.sql("UPDATE t SET r = 3 - r WHERE id < 4", "UPDATE t SET v = 'w' WHERE id > 8",
+          "DELETE FROM t WHERE id = 5", "TRUNCATE t1", "INSERT INTO t VALUES (50, 1, 'n')")
+    b.equal("public.t1", "public.t2")
 
 
 def test_enum_labels_added_and_renamed_while_running(both):
