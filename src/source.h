@@ -94,6 +94,13 @@ struct source_ops {
     bool (*prepare)(struct source *s, struct error *err);
     bool (*mark_read)(struct source *s, struct mark *m, struct error *err);
     bool (*mark_drop)(struct source *s, struct error *err);
+    /*
+     * The server is on another timeline than `was`: does its history contain all of the log up to
+     * position (the fork lies at or behind it)? why: if not, the reason, for a person.
+     */
+    bool (*timeline_follows)(struct source *s, const struct source_identity *was,
+                             const char *position, bool *follows, char *why, size_t size,
+                             struct error *err);
 
     /*
      * A point S with a snapshot that readers can import until point_close. With durable, the mark
@@ -114,10 +121,24 @@ struct source_ops {
      */
     bool (*reader_chunk)(struct source_reader *r, const struct table *t, const struct chunk *c,
                          source_row_fn *row, void *ctx, struct error *err);
+    /*
+     * Reads the rows of n keys (each table->ncols values of which the key columns count) as of the
+     * point, in one short transaction; a key that has no row brings none. Errors as reader_chunk.
+     */
+    bool (*reader_keys)(struct source_reader *r, const struct table *t,
+                        const struct value *const *keys, int n, source_row_fn *row, void *ctx,
+                        struct error *err);
     void (*reader_close)(struct source_reader *r); /* accepts NULL */
 
     bool (*stream_start)(struct source *s, const char *position, const struct stream_table *tables,
                          int n, struct error *err);
+    /*
+     * Between polls: what the stream knows of one table from here on, instead of what it knew (by
+     * oid); t->table is borrowed as in stream_start. p: the point that the table is copied at, of
+     * this or another struct source of the same settings, or NULL if there is none yet.
+     */
+    bool (*stream_table)(struct source *s, const struct stream_table *t, struct source_point *p,
+                         struct error *err);
     /* Waits at most timeout_ms for input, hands on everything that is there, sends status.
      * *drained: nothing more is waiting at this moment. */
     bool (*stream_poll)(struct source *s, int timeout_ms, const struct change_sink *sink,

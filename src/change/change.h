@@ -38,6 +38,18 @@ struct transaction {
     char id[64]; /* the event's transaction.id; Postgres: "XID:LSN" */
 };
 
+/*
+ * From one version of a table to the next, as of one place in the log, without its rows having
+ * been rewritten: columns added, dropped, renamed or widened.
+ */
+struct alteration {
+    const struct table *was, *now; /* the same oid and name; keys over the same columns */
+    /* now->ncols each: index of the same column in was, or -1 if it was added; what rows that are
+     * older hold in an added column: VALUE_SET or VALUE_NULL. */
+    const int *from;
+    const struct value *fill;
+};
+
 #define POSITION_SIZE 128 /* a position as text, with its zero byte */
 
 struct change_sink {
@@ -53,9 +65,16 @@ struct change_sink {
      */
     bool (*idle)(void *ctx, const char *position, bool urgent, struct error *err);
     /*
-     * Rows of this table arrive in a shape that the engine does not know (a new table, a changed
-     * column, another replica identity): it must be loaded (again). Called once per table and
-     * stream; the connector then skips the table's rows.
+     * The table's rows have the shape of a->now from here on. *carried: the engine takes them; if
+     * not (its schema is refused), the connector skips the table's rows. a is borrowed for the
+     * call, a->now until the next alteration of the table or stream_stop.
+     */
+    bool (*alter)(void *ctx, const struct alteration *a, bool *carried, struct error *err);
+    /*
+     * Rows of this table arrive in a shape that the engine does not know and that does not follow
+     * from the one it knows (a new table, rows rewritten without events): it must be loaded
+     * (again). Called once per table until stream_table; the connector then skips the table's
+     * rows.
      */
     bool (*wants_load)(void *ctx, uint32_t oid, const char *schema, const char *name,
                        const char *why, struct error *err);

@@ -38,6 +38,13 @@ void compact_reset(struct compact *c);
 /* e is an EVENT_ROW of this table. csn, commit_us: of its transaction. */
 bool compact_add(struct compact *c, const struct event *e, int64_t csn, int64_t commit_us,
                  struct error *err);
+/*
+ * What was collected so far is of the former version of the table: it becomes of the new one (each
+ * image decoded, its columns moved as al says, encoded again). e: an encoder of the new version,
+ * used for the call; t and d: the new version as the sink sees it, borrowed.
+ */
+bool compact_alter(struct compact *c, const struct table *t, const struct decoder *d,
+                   struct encoder *e, const struct alteration *al, struct error *err);
 bool compact_truncated(const struct compact *c);
 size_t compact_count(const struct compact *c); /* rows that compact_next will hand out */
 /* Bytes held beside the borrowed events. */

@@ -33,6 +33,11 @@ struct loader_stats {
  */
 bool loader_apply(struct loader *l, struct loader_stats *stats, struct error *err);
 
+/* What is collected and what follows is of a new version; t: the altered target, borrowed as in
+ * loader_new. e as in compact_alter. */
+bool loader_alter(struct loader *l, const struct target *t, const struct decoder *d,
+                  struct encoder *e, const struct alteration *al, struct error *err);
+
 /* --- rows of a load --- */
 /* Begins to append to schema.name (the table aside), inside the open transaction. */
 bool loader_append_begin(struct loader *l, const char *schema, const char *name, struct error *err);

@@ -11,6 +11,12 @@
 #define TARGET_CSN "_penstock_csn"
 #define TARGET_COMMITTED_AT "_penstock_committed_at"
 
+/* A column of a dropped source column: it stays in the target. */
+struct kept_column {
+    const char *name; /* in the warehouse */
+    int number;       /* the dropped column's attnum at the source */
+};
+
 struct target {
     const struct table *table;
     const struct dialect *dialect;
@@ -19,6 +25,8 @@ struct target {
     struct load_column *cols; /* table->ncols, then TARGET_CSN and TARGET_COMMITTED_AT */
     int ncols;                /* table->ncols + 2 */
     const char **notes;       /* per table column: what to tell the user of its type, or NULL */
+    int nkept;
+    const struct kept_column *kept; /* rows that are written hold NULL there */
 };
 
 /*
@@ -28,6 +36,15 @@ struct target {
  */
 bool target_new(struct arena *a, const struct table *t, const struct dialect *d, const char *schema,
                 const char *name, struct target **out, struct error *err);
+
+/*
+ * As target_new for a target that is there: names are those of its columns in the warehouse
+ * (table->ncols), kept what else it has.
+ */
+bool target_known(struct arena *a, const struct table *t, const struct dialect *d,
+                  const char *schema, const char *name, const char *const *names,
+                  const struct kept_column *kept, int nkept, struct target **out,
+                  struct error *err);
 
 /* CREATE TABLE of the target's shape under another name (no key: rows are appended first). */
 void target_sql_create(struct buf *out, const struct target *t, const char *schema,

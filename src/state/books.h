@@ -16,6 +16,7 @@
 #ifndef PENSTOCK_STATE_BOOKS_H
 #define PENSTOCK_STATE_BOOKS_H
 
+#include "load/target.h"
 #include "load/warehouse.h"
 #include "source.h"
 #include "state/board.h"
@@ -47,6 +48,12 @@ struct table_record {
     int64_t rows;
     uint32_t value_id, key_id;
     const char *value_schema, *key_schema;
+    const char **names; /* table->ncols: the columns' names in the warehouse; NULL: not known yet */
+    int nkept;
+    struct kept_column *kept; /* columns of dropped source columns that the target still has */
+    int64_t spool_bytes;      /* length of its spool as of the checkpoint; 0: none */
+    int64_t spool_applied;    /* how much of it the copy contains */
+    bool in_place;            /* no copy aside: the target itself, as of s, waits for its spool */
 };
 
 /* Makes or migrates the tables. ERROR_CONFIG if they were written by a newer version. */

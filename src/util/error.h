@@ -30,6 +30,7 @@ struct error {
     char message[1024]; /* what happened: one line, no trailing newline */
     char hint[1024];    /* who must do what, with the exact SQL or setting; may be "" */
     unsigned table;     /* source id (oid) of the table to blame, 0 if none */
+    bool reload; /* ERROR_DATA: the copy differs from the log: a load of the table mends it */
 };
 
 /* Each returns false, so that "return error_set(...)" reads well. err may be NULL. */
