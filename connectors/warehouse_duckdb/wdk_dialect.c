@@ -95,6 +95,7 @@ const struct dialect wdk_dialect = {
     .merge = false,
     .temp_prefix = "temp.main.",
     .lock_share = NULL,
+    .lock_probe = NULL,
     .row_id = "rowid",
     .bigint = "BIGINT",
     .timestamptz = "TIMESTAMP WITH TIME ZONE",

@@ -65,6 +65,16 @@ static bool lock_data_dir(struct service *s, const char *dir, struct error *err)
     return ok;
 }
 
+/* Where tables' changes wait while they are loaded. */
+static bool make_spool_dir(const char *dir, struct error *err)
+{
+    char *path = mem_printf("%s/spool", dir);
+    bool ok = make_dir(path, err);
+
+    mem_free(path);
+    return ok;
+}
+
 static bool open_registry(struct service *s, const char *dir, struct error *err)
 {
     const char *mode = config_string(s->cfg->service, "schema.compatibility");
@@ -191,7 +201,7 @@ bool service_start(struct service **out, const struct config_file *cfg,
     for (i = 0; i < cfg->nconnectors; i++)
         board_add_connector(s->board, cfg->connectors[i].name, cfg->connectors[i].source != NULL,
                             cfg->connectors[i].config);
-    if (make_dir(dir, err) && lock_data_dir(s, dir, err) && open_registry(s, dir, err) &&
+    if (make_dir(dir, err) && lock_data_dir(s, dir, err) && make_spool_dir(dir, err) && open_registry(s, dir, err) &&
         http_start(&s->http, cfg->service, s->board, o->next_free_port, &s->port, err) &&
         start_pipelines(s, o, err)) {
         *out = s;
