@@ -133,7 +133,8 @@ static bool count_rows(struct sink *s, struct error *err)
         struct sink_table *t = &s->tables[i];
 
         if ((t->delta != 0 || t->truncated) &&
-            !books_table_add_rows(&s->books, t->flow->rec.table->oid, t->delta, t->truncated, err))
+            !books_table_add_rows(&s->books, t->flow->rec.table->oid, t->flow->rec.load, t->delta,
+                                  t->truncated, err))
             return false;
     }
     return true;

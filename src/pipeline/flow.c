@@ -122,9 +122,9 @@ bool flow_stop_table(struct pipeline *p, struct books *b, uint32_t oid, enum tab
 {
     struct flow *f = flow_find(p, oid);
 
-    if (!books_table_state(b, oid, state, reason, err))
-        return false;
     if (f != NULL) {
+        if (!books_table_state(b, oid, f->rec.load, state, reason, err))
+            return false;
         f->rec.state = state;
         f->rec.loaded = false;
         f->rec.reason = arena_strdup(p->arena, reason);

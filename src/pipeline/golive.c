@@ -113,5 +113,5 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
         }
         return error_prefix(err, "%s.%s takes its place", f->rec.target_schema, f->rec.target_name);
     }
-    return books_table_live(b, f->rec.table->oid, err);
+    return books_table_live(b, f->rec.table->oid, f->rec.load, err);
 }

@@ -339,7 +339,9 @@ static bool begin_load(struct snapshot *snap, struct job *j, struct error *err)
     rec->loaded = false;
     rec->s = snap->s;
     rec->rows = 0;
-    ok = ok && books_table_put(&p->books, rec, err);
+    /* The table's other rows are of loads that this one replaces. */
+    ok = ok && books_table_remove(&p->books, rec->table->oid, err) &&
+         books_table_put(&p->books, rec, err);
     if (ok) {
         struct buf create = {0};
 
