@@ -133,6 +133,7 @@ static bool open_batch(struct sink *s, struct error *err)
     bool taken = false;
     int i;
 
+    sink_loads_open(s);
     if (!s->p->o.warehouse->begin(s->session, err))
         return false;
     s->open = true;

@@ -89,6 +89,8 @@ bool sink_collect(struct sink *s, struct sink_table *t, const struct event *e, i
 /* --- sink_load.c: loads that the sink has a part in --- */
 bool sink_load_begin(struct sink *s, struct load *l, struct error *err);
 bool sink_load_row(struct sink *s, struct sink_table *t, const struct event *e, struct error *err);
+/* Before the batch's transaction begins: which loads have rows that it will see. */
+void sink_loads_open(struct sink *s);
 /* In the batch's transaction, before the checkpoint moves on. */
 bool sink_loads_save(struct sink *s, struct error *err);
 void sink_loads_saved(struct sink *s); /* it is committed */

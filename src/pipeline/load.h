@@ -30,6 +30,7 @@ struct load {
     int64_t retry_ms;  /* not put in place before */
     bool attached;     /* the sink knows it */
     bool done;         /* live, or given up */
+    bool visible;      /* the open transaction sees its row in the books */
     bool copied_said;  /* the open transaction says that it is copied */
 
     _Atomic int64_t s;         /* the point; 0: not known yet */

@@ -94,17 +94,33 @@ static bool save(struct sink *s, struct load *l, struct error *err)
         atomic_store(&l->void_, true);
         return true;
     }
-    if (length != atomic_load(&l->committed) &&
-        !books_spool(&s->books, rec->table->oid, rec->load, length, -1, err))
-        return false;
     l->copied_said = !atomic_load(&l->registered) && atomic_load(&l->copied);
-    return !l->copied_said ||
-           books_table_loaded(&s->books, rec->table->oid, rec->load, l->rows, err);
+    if ((length == atomic_load(&l->committed) ||
+         books_spool(&s->books, rec->table->oid, rec->load, length, -1, err)) &&
+        (!l->copied_said ||
+         books_table_loaded(&s->books, rec->table->oid, rec->load, l->rows, err)))
+        return true;
+    if (err->kind != ERROR_CONFLICT)
+        return false;
+    err->kind = ERROR_RETRY;
+    return atomic_load(&l->void_); /* its row has gone meanwhile */
 }
 
 static bool is_saved(const struct load *l)
 {
-    return l != NULL && !l->done && !atomic_load(&l->void_) && atomic_load(&l->begun);
+    return l != NULL && !l->done && !atomic_load(&l->void_) && l->visible;
+}
+
+void sink_loads_open(struct sink *s)
+{
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        struct load *l = s->tables[i]->load;
+
+        if (l != NULL)
+            l->visible = atomic_load(&l->begun);
+    }
 }
 
 bool sink_loads_save(struct sink *s, struct error *err)
