@@ -10,6 +10,7 @@
 #include "source_postgres/pg_value.h"
 #include "source_postgres/point.h"
 #include "util/buf.h"
+#include "util/failpoint.h"
 #include "util/mem.h"
 
 #include <stdio.h>
@@ -249,8 +250,10 @@ bool snapshot_reader_chunk(struct source_reader *r, const struct table *t, const
     if (r->conn == NULL && !pg_conn_open(&r->conn, &r->point->s->target, "reader", false, err))
         return false;
     reserve(r, t->ncols);
-    if (read_chunk(r, t, c, row, ctx, err))
+    if (read_chunk(r, t, c, row, ctx, err)) {
+        FAILPOINT("reader.after-chunk");
         return true;
+    }
     /* In the middle of a COPY or of a failed transaction: a new session is the sure way out. */
     pg_conn_close(r->conn);
     r->conn = NULL;

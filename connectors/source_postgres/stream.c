@@ -16,6 +16,7 @@
 #include "source_postgres/watch.h"
 #include "util/buf.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -134,6 +135,7 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
         return false;
     }
     s->stream = st;
+    FAILPOINT("stream.after-start");
     return true;
 }
 
@@ -186,12 +188,16 @@ static bool send_status(struct pg_stream *st, struct error *err)
     uint8_t msg[PGOUTPUT_STATUS_SIZE];
     uint64_t acked = atomic_load(&st->source->acked);
 
-    if (acked != st->status_lsn) /* what made it urgent has been answered */
+    if (acked != st->status_lsn) { /* what made it urgent has been answered */
         atomic_store(&st->source->urgent, false);
+        FAILPOINT("stream.before-acknowledge");
+    }
     pgoutput_status(msg, acked, acked, acked, clock_wall_us() - VALUE_EPOCH_SHIFT_US, false);
     if (PQputCopyData(st->conn->pg, (const char *)msg, sizeof(msg)) < 0 ||
         PQflush(st->conn->pg) < 0)
         return pg_error_lost(err, st->conn->pg, "sending status");
+    if (acked != st->status_lsn)
+        FAILPOINT("stream.after-acknowledge");
     st->status_at_ms = clock_mono_ms();
     st->status_lsn = acked;
     return true;
