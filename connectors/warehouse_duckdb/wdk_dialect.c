@@ -103,4 +103,5 @@ const struct dialect wdk_dialect = {
     .smallint = "SMALLINT",
     .column = column,
     .same_text = same_text,
+    .literal = wdk_literal,
 };
