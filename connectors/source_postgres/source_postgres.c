@@ -365,6 +365,7 @@ const struct source_ops source_postgres_ops = {
     .stream_start = stream_start,
     .stream_poll = stream_poll,
     .stream_tick = stream_tick,
+    .stream_csn = stream_csn,
     .stream_stop = stream_stop,
     .acknowledge = stream_acknowledge,
     .position_compare = position_compare,

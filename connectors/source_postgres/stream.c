@@ -381,3 +381,8 @@ int64_t stream_lag_bytes(struct source *s, const char *position)
         return -1;
     return end > lsn ? (int64_t)(end - lsn) : 0;
 }
+
+int64_t stream_csn(struct source *s)
+{
+    return s->stream != NULL ? (int64_t)s->stream->final_lsn : 0;
+}
