@@ -152,11 +152,17 @@ static void answer(struct http_server *s, struct MHD_Connection *c, const char *
     api_dispatch(&request, method, path, reply);
 }
 
-static bool body_announced_too_large(struct MHD_Connection *c)
+/*
+ * Refused before it is read: a client that waits for our word has not sent it, and of a huge one
+ * there is no end. What is only somewhat too large is dropped instead: a client that is cut off
+ * while it sends may not see the answer.
+ */
+static bool refused_unread(struct MHD_Connection *c)
 {
     const char *length = header(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    unsigned long long n = length ? strtoull(length, NULL, 10) : 0;
 
-    return length && strtoull(length, NULL, 10) > MAX_BODY;
+    return n > MAX_DROPPED || (n > MAX_BODY && header(c, MHD_HTTP_HEADER_EXPECT) != NULL);
 }
 
 /* A piece of the body. False: there is no end of it, the connection is closed. */
@@ -186,7 +192,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
     if (call == NULL) {
         *state = call = mem_calloc(1, sizeof(*call));
         call->keeps = !is_read(method) && judge(s, c, method, path) == ADMITTED;
-        if (!body_announced_too_large(c))
+        if (!refused_unread(c))
             return MHD_YES;
         api_plain_error(&reply, 413);
         return send_reply(c, &reply);
