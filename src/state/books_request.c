@@ -74,7 +74,10 @@ static bool mark_wanted(struct books *b, const struct qualified *wanted, struct 
         if (wanted->name != NULL &&
             (strcmp(t.schema, wanted->schema) != 0 || strcmp(t.name, wanted->name) != 0))
             continue;
-        out[(*n)++] = t;
+        /* A load that was cut off has a row of its own beside the live table's. */
+        if (*n == 0 || strcmp(out[*n - 1].schema, t.schema) != 0 ||
+            strcmp(out[*n - 1].name, t.name) != 0)
+            out[(*n)++] = t;
         buf_printf(&ids, "%s%s", ids.len > 0 ? ", " : "", rowset_get(r, i, 0));
     }
     ok = *n > 0 ? mark(b, &ids, err) : unknown_table(b, a, r, wanted, err);

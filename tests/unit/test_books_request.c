@@ -9,17 +9,23 @@ static struct books books_of(struct fixture *f, const char *source)
     return (struct books){.ops = ops, .session = f->s, .connector = "wh", .source = source};
 }
 
-static void add(struct fixture *f, const char *connector, const char *source, int id,
-                const char *schema, const char *name, const char *state)
+static void add(struct fixture *f, const char *connector, const char *source, uint32_t id,
+                const char *schema, const char *name, enum table_state state)
 {
-    exec(f, arena_printf(f->a,
-                         "INSERT INTO penstock.tables (connector, source, source_id, "
-                         "source_schema, source_table, topic, target_schema, target_table, state, "
-                         "reason, load, loaded, snapshot_csn, \"rows\", relfilenode, "
-                         "replica_identity, spool_bytes, value_schema_id, key_schema_id, "
-                         "updated_at) VALUES ('%s', '%s', %d, '%s', '%s', 't', '%s', '%s', '%s', "
-                         "'old', %d, true, 77, 5, 1, 'd', 0, 1, 1, '2001-01-01')",
-                         connector, source, id, schema, name, schema, name, state, id));
+    struct books b = {.ops = ops, .session = f->s, .connector = connector, .source = source};
+    struct table t = {.oid = id, .schema = schema, .name = name, .topic = "t"};
+    struct table_record rec = {.table = &t,
+                               .target_schema = schema,
+                               .target_name = name,
+                               .state = state,
+                               .reason = "old",
+                               .load = id,
+                               .loaded = true,
+                               .s = 77,
+                               .rows = 5};
+
+    if (!books_table_put(&b, &rec, &f->err))
+        fail_msg("%s", f->err.message);
 }
 
 static int with_books(void **state)
@@ -33,11 +39,12 @@ static int with_books(void **state)
     b = books_of(f, "shop");
     if (!books_open(&b, &f->err))
         fail_msg("%s", f->err.message);
-    add(f, "wh", "shop", 1, "public", "orders", "live");
-    add(f, "wh", "shop", 2, "public", "items", "needs snapshot");
-    add(f, "wh", "shop", 3, "a.b", "it''s", "live");
-    add(f, "wh", "other", 1, "public", "orders", "live");
-    add(f, "wh2", "shop", 1, "public", "orders", "live");
+    add(f, "wh", "shop", 1, "public", "orders", TABLE_LIVE);
+    add(f, "wh", "shop", 2, "public", "items", TABLE_NEEDS_SNAPSHOT);
+    add(f, "wh", "shop", 3, "a.b", "it's", TABLE_LIVE);
+    add(f, "wh", "other", 1, "public", "orders", TABLE_LIVE);
+    add(f, "wh2", "shop", 1, "public", "orders", TABLE_LIVE);
+    exec(f, "UPDATE penstock.tables SET updated_at = '2001-01-01'");
     return 0;
 }
 
@@ -84,6 +91,25 @@ static void all_tables(void **state)
                             "wh|shop|3|loading|resync was asked for|false|3|77|5" UNTOUCHED_WH2);
 }
 
+/* A table that is there twice, live and with a load that was cut off, is marked as one. */
+static void a_load_cut_off(void **state)
+{
+    struct fixture *f = *state;
+    struct books b = books_of(f, "shop");
+    struct qualified *marked;
+    int n = 0;
+
+    exec(f, "INSERT INTO penstock.tables SELECT * REPLACE (9 AS load, 'loading' AS state) FROM "
+            "penstock.tables WHERE source_id = 2");
+    assert_true(books_request_load(&b, NULL, NULL, f->a, &marked, &n, &f->err));
+    assert_int_equal(n, 3);
+    assert_true(books_request_load(&b, "public", "items", f->a, &marked, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_string_equal(marked[0].name, "items");
+    answers(f, "SELECT load, state, loaded FROM penstock.tables WHERE source_id = 2 ORDER BY 1",
+            "2|loading|false;9|loading|false");
+}
+
 static void refused(struct fixture *f, const char *source, const char *schema, const char *name,
                     const char *message, const char *hint)
 {
@@ -119,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_table, with_books, teardown),
         cmocka_unit_test_setup_teardown(all_tables, with_books, teardown),
+        cmocka_unit_test_setup_teardown(a_load_cut_off, with_books, teardown),
         cmocka_unit_test_setup_teardown(unknown_names, with_books, teardown),
     };
 

@@ -40,6 +40,7 @@ static const struct setting connector_settings[] = {
     {.name = "connector.class", .type = SETTING_STRING, .doc = "class"},
     {.name = "database.password", .type = SETTING_PASSWORD, .doc = "secret"},
     {.name = "topic.prefix", .type = SETTING_STRING, .doc = "prefix"},
+    {.name = "snapshot.mode", .type = SETTING_STRING, .doc = "mode"},
     {.name = NULL},
 };
 
@@ -558,6 +559,27 @@ static void test_snapshots_conflict(void **state)
     config_free(sink);
 }
 
+/* Who ends after its first load would never take a request. */
+static void test_snapshots_of_what_ends(void **state)
+{
+    const char *const pairs[] = {"topic.prefix", "once", "snapshot.mode", "initial_only", NULL};
+    struct fixture *f = start(NULL);
+    struct error err = {0};
+    struct config *once;
+
+    (void)state;
+    make_config(&once, "once", connector_settings, pairs);
+    board_add_connector(f->board, "once", true, once);
+    posts(f, "/v1/connectors/once/snapshots", NULL, 409, "once ends after its first load");
+    posts(f, SHOP, NULL, 202, "\"id\":1");
+    http_stop(f->server);
+    if (!http_start(&f->server, f->service, f->board, NULL, false, &f->port, &err))
+        fail_msg("%s", err.message);
+    posts(f, SHOP, NULL, 409, "shop ends after its first load");
+    stop(f);
+    config_free(once);
+}
+
 /* What other pages of a browser can send, and who may not ask at all. */
 static void test_post_guard(void **state)
 {
@@ -822,6 +844,7 @@ int main(void)
         cmocka_unit_test(test_snapshots),
         cmocka_unit_test(test_snapshots_refused),
         cmocka_unit_test(test_snapshots_conflict),
+        cmocka_unit_test(test_snapshots_of_what_ends),
         cmocka_unit_test(test_post_guard),
         cmocka_unit_test(test_body_sizes),
     };
