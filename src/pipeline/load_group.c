@@ -445,9 +445,36 @@ bool loads_review(struct loads *l, struct error *err)
     return true;
 }
 
-bool loads_take_requests(struct loads *l, struct error *err)
+static void request(struct loads *l, const struct request *r, const struct flow *f)
 {
-    (void)l;
-    (void)err;
-    return true;
+    const struct table *t = f->table;
+    char why[64];
+
+    if (f->al != NULL || known(l, t->oid) != f ||
+        (r->table != NULL && (strcmp(r->schema, t->schema) != 0 || strcmp(r->table, t->name) != 0)))
+        return;
+    snprintf(why, sizeof(why), "resync was asked for (request %lld)", (long long)r->id);
+    loads_want(l->p, t->oid, t->schema, t->name, why, 0);
+}
+
+void loads_take_requests(struct loads *l)
+{
+    struct pipeline *p = l->p;
+    struct request *list;
+    struct load *d;
+    int n = 0, i, k;
+
+    if (p->o.requests == NULL)
+        return;
+    requests_take(p->o.requests, p->o.source_name, l->arena, &list, &n);
+    for (i = 0; i < n; i++) {
+        for (k = 0; k < p->nflows; k++)
+            request(l, &list[i], p->flows[k]);
+        for (k = 0; k < p->nresumes; k++)
+            request(l, &list[i], p->resumes[k]);
+        for (d = l->list; d != NULL; d = d->next)
+            request(l, &list[i], d->flow);
+        for (k = 0; k < l->nstopped; k++)
+            request(l, &list[i], l->stopped[k]);
+    }
 }

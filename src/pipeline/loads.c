@@ -170,7 +170,8 @@ static bool review(struct loads *l, struct error *err)
 
 static bool round_of(struct loads *l, struct error *err)
 {
-    if (!tend(l, err) || !loads_take_requests(l, err))
+    loads_take_requests(l);
+    if (!tend(l, err))
         return false;
     if (due(l))
         return loads_connect(l, err) && loads_run_group(l, err);

@@ -50,6 +50,6 @@ bool loads_run_group(struct loads *l, struct error *err);
 /* Tables that are new at the source, or refused no more, want a load. */
 bool loads_review(struct loads *l, struct error *err);
 /* What people ask for. */
-bool loads_take_requests(struct loads *l, struct error *err);
+void loads_take_requests(struct loads *l);
 
 #endif

@@ -58,7 +58,8 @@ void loads_want(struct pipeline *p, uint32_t oid, const char *schema, const char
     w->due_ms = clock_mono_ms() + (wait > delay_ms ? wait : delay_ms);
     w->pending = true;
     pthread_mutex_unlock(&p->lock);
-    log_info("table wants a load table=%s.%s why=%s", schema, name, why);
+    log_write(wait > 0 ? LOG_DEBUG : LOG_INFO, "table wants a load table=%s.%s why=%s", schema,
+              name, why);
 }
 
 bool loads_wanted(struct pipeline *p)
