@@ -101,6 +101,7 @@ void point_close(struct source_point *p)
 {
     if (p == NULL)
         return;
+    watch_point_closed(p->s->watch, (int64_t)p->s_lsn);
     pg_conn_close(p->holder);
     mem_free(p);
     FAILPOINT("point.after-close");

@@ -363,6 +363,7 @@ const struct source_ops source_postgres_ops = {
     .reader_chunk = snapshot_reader_chunk,
     .reader_close = snapshot_reader_close,
     .stream_start = stream_start,
+    .stream_table = stream_table,
     .stream_poll = stream_poll,
     .stream_tick = stream_tick,
     .stream_csn = stream_csn,

@@ -11,6 +11,7 @@
 #include "source_postgres/stream.h"
 
 #include "source_postgres/pg_error.h"
+#include "source_postgres/point.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/stream_internal.h"
 #include "source_postgres/watch.h"
@@ -128,6 +129,7 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
     atomic_store(&s->urgent, false);
     pg_cancel_clear(&s->wake);
     if (!watch_start(s->watch, st->relations, tables, n, err) ||
+        !relations_prepare(st->relations, tables, n, err) ||
         !pg_conn_open(&st->conn, &s->target, "stream", true, err) || !read_timeout(st, err) ||
         !start_replication(st, err)) {
         watch_stop(s->watch);
@@ -145,6 +147,17 @@ void stream_stop(struct source *s)
         watch_stop(s->watch);
     stream_free(s->stream);
     s->stream = NULL;
+}
+
+bool stream_table(struct source *s, const struct stream_table *t, struct source_point *p,
+                  struct error *err)
+{
+    if (s->stream == NULL)
+        return error_set(err, ERROR_RETRY, "there is no stream");
+    relations_install(s->stream->relations, t);
+    watch_table(s->watch, t->table->oid, p != NULL ? p->s->watch : NULL,
+                p != NULL ? (int64_t)p->s_lsn : 0);
+    return true;
 }
 
 /* Why the stream ended. Always an error: we never end it ourselves. */
