@@ -367,7 +367,6 @@ const struct source_ops source_postgres_ops = {
     .stream_poll = stream_poll,
     .stream_tick = stream_tick,
     .stream_csn = stream_csn,
-    .stream_table = stream_table_tmp,
     .stream_stop = stream_stop,
     .acknowledge = stream_acknowledge,
     .position_compare = position_compare,

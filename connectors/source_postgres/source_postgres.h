@@ -68,7 +68,6 @@ struct source {
     atomic_bool urgent;
 };
 
-bool stream_table_tmp(struct source *s, const struct stream_table *t, struct source_point *p, struct error *err);
 extern const struct source_ops source_postgres_ops;
 
 /* The control connection, made if there is none; ERROR_RETRY if the server behind the address is

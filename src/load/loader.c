@@ -48,6 +48,7 @@ static void bind_target(struct loader *l, const struct target *t, const struct d
 
     l->target = t;
     l->decoder = d;
+    l->stage_old = true; /* another loader of this session may have left one */
     l->stage_cols = stage_columns(l->arena, t, &l->nstage);
     l->row = arena_calloc(l->arena, (size_t)l->nstage, sizeof(*l->row));
     l->casts = false;

@@ -131,7 +131,7 @@ static bool release_names(struct group *g, struct error *err)
 
     for (d = l->list; d != NULL; d = d->next)
         n++;
-    g->named = arena_calloc(l->arena, (size_t)n + 1, sizeof(struct flow *));
+    g->named = arena_calloc(l->arena, (size_t)n + (size_t)g->ntables + 1, sizeof(struct flow *));
     for (i = 0, d = l->list; i < n; i++) {
         struct flow *f = i < p->nflows ? p->flows[i]
                          : i < p->nflows + p->nresumes ? p->resumes[i - p->nflows]

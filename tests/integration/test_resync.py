@@ -6,10 +6,12 @@ import json
 import os
 import re
 import subprocess
+import threading
+import time
 
 import duckdb
 import pytest
-from harness import (PENSTOCK, assert_equal_duckdb, assert_equal_postgres, free_port, to_duckdb,
+from harness import (PENSTOCK, SLOW, assert_equal_duckdb, assert_equal_postgres, free_port, to_duckdb,
                      to_postgres, wait_caught_up, wait_for)
 from test_bad_input import failed_task
 
@@ -300,3 +302,59 @@ def test_a_locked_duckdb_file_is_said(source, db, duck, penstock):
     assert p.stop() == 0
     r = resync(p, "shop", "--table", "public.t", "-c", path, url=dead_url())
     assert r.returncode == 0, r
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_a_running_service_loads_the_table_again_while_it_streams(kind, source, db, warehouse, wdb,
+                                                                  duck, penstock):
+    """The old copy is live until the new one takes its place, and no change is lost or doubled."""
+    source.script(TABLES, db)
+    p = penstock(config(kind, source, db, warehouse, wdb, duck)).start()
+    p.wait_live(*ALL)
+    wait_caught_up(p, source, db)
+    before = {t: loads(p, t) for t in ALL}
+    if kind == "postgres":  # what only a load can mend
+        warehouse.sql("UPDATE public.t SET v = 'spoilt' WHERE id = 7", wdb)
+    stop, failed = threading.Event(), []
+
+    def write():
+        try:
+            with source.connect(db) as c:
+                i = 0
+                while not stop.is_set():
+                    i += 1
+                    c.execute("INSERT INTO t VALUES (%s, 'new')", (10000 + i,))
+                    c.execute("UPDATE t SET v = v || 'x' WHERE id = %s", (100 + i % 800,))
+                    c.execute("DELETE FROM t WHERE id = %s", (10000 + i // 2,))
+        except Exception as e:  # noqa: BLE001: shown by the assertion below
+            failed.append(e)
+
+    def swapped():
+        p.alive()
+        assert p.tables()[("public", "t")]["state"] == "live"  # all the time
+        if kind == "postgres":  # and never empty or half
+            assert warehouse.sql("SELECT count(*) FROM public.t WHERE id <= 1000", wdb) == [(1000,)]
+        return len(re.findall(r"table live table=public\.t ", p.log())) > 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        r = resync(p, "shop", "--table", "public.t")
+        assert r.returncode == 0 and "  public.t\n" in r.stdout, r
+        end = time.monotonic() + 60 * SLOW
+        while not swapped():  # not wait_for: that takes a failed assertion for "not yet"
+            assert time.monotonic() < end, p.log()[-4000:]
+            time.sleep(0.02)
+        if kind == "postgres":
+            wait_for("the spoilt row is mended", lambda: warehouse.sql(
+                "SELECT count(*) FROM public.t WHERE v LIKE 'spoilt%%'", wdb) == [(0,)])
+    finally:
+        stop.set()
+        writer.join()
+    assert not failed
+    assert len(loads(p, "public.t")) == len(before["public.t"]) + 1
+    assert loads(p, "public.u") == before["public.u"]
+    assert not re.search(r"table state table=public\.t from=live", p.log())
+    wait_caught_up(p, source, db)
+    assert p.stop() == 0
+    assert_equal(kind, source, db, warehouse, wdb, duck, *ALL)
