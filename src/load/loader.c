@@ -99,6 +99,7 @@ static bool run(struct loader *l, int64_t *affected, struct error *err)
         return true;
     /* Our statements are fixed and tested: a missing table or column is the target's fault. */
     if (err->kind == ERROR_DATA || err->kind == ERROR_FATAL) {
+        err->reload = err->kind == ERROR_FATAL;
         err->kind = ERROR_DATA;
         err->table = l->oid;
     }
@@ -258,8 +259,9 @@ static bool agree(struct loader *l, const char *what, int64_t want, int64_t got,
               "%s.%s: %s: %lld rows expected in the warehouse, %lld found: the copy differs from "
               "the source (was it changed by hand?)",
               l->target->schema, l->target->name, what, (long long)want, (long long)got);
-    error_hint(err, "restart penstock: the table is loaded again");
+    error_hint(err, "nothing is to be done: the table is loaded again by itself");
     err->table = l->oid;
+    err->reload = true;
     return false;
 }
 
@@ -326,7 +328,7 @@ bool loader_alter(struct loader *l, const struct target *t, const struct decoder
         return false;
     }
     bind_target(l, t, d);
-    l->stage_old = l->stage_made;
+    l->stage_old = l->stage_old || l->stage_made;
     l->altered = true;
     return true;
 }
