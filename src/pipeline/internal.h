@@ -99,6 +99,8 @@ void flows_free(struct pipeline *p);
 bool refuse_same_database(struct pipeline *p, struct error *err);
 bool refuse_identity(const struct source_identity *was, const struct source_identity *is,
                      struct error *err);
+/* Another timeline than the checkpoint's, unless its log contains all up to the checkpoint. */
+bool refuse_timeline(struct pipeline *p, struct error *err);
 bool refuse_mark(struct pipeline *p, const struct mark *m, struct error *err);
 
 /* tables.c */

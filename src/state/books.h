@@ -67,6 +67,13 @@ bool books_checkpoint_take(struct books *b, const char *position, bool *taken, s
 /* Second half, last statement of a batch. commit_us 0: unchanged. */
 bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn, int64_t commit_us,
                               struct error *err);
+/*
+ * The source goes on as id (another timeline) from this position on. What was copied and is not
+ * live yet is to be copied again: its point may lie in log that the source no longer has. Wants a
+ * transaction. ERROR_RETRY if the checkpoint stands elsewhere.
+ */
+bool books_checkpoint_identity(struct books *b, const char *position,
+                               const struct source_identity *id, struct error *err);
 /* Forgets checkpoint, tables and chunks (not the data): the next run loads everything. */
 bool books_forget(struct books *b, struct error *err);
 
