@@ -363,6 +363,7 @@ const struct source_ops source_postgres_ops = {
     .point_tables = point_tables,
     .reader_open = snapshot_reader_open,
     .reader_chunk = snapshot_reader_chunk,
+    .reader_keys = snapshot_reader_keys,
     .reader_close = snapshot_reader_close,
     .stream_start = stream_start,
     .stream_poll = stream_poll,

@@ -224,7 +224,7 @@ def test_a_copy_from_the_lost_end_of_the_old_timeline_is_made_again(penstock, wa
         warehouse.script(
             f"CREATE TABLE public._penstock_load_{load} (LIKE public.t INCLUDING ALL); "
             f"INSERT INTO public._penstock_load_{load} SELECT * FROM public.t; "
-            f"UPDATE public._penstock_load_{load} SET v = 'never was' WHERE id = 7; "
+            f"UPDATE public._penstock_load_{load} SET v = 'never was' WHERE id = 8; "
             "UPDATE penstock.tables SET state = 'loading', loaded = true, snapshot_csn = "
             f"{lsn(fork_of(source, 2)) + 8} WHERE source_table = 't'", wdb)
         change(source, 2000)
