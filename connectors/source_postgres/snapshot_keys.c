@@ -175,7 +175,7 @@ static bool read_comparisons(struct keys_reading *k, struct error *err)
     return ok;
 }
 
-/* "\303", which servers before 16 take for a backslash. */
+/* "\303", which servers before 15 take for a backslash. */
 static bool put_high_char(struct buf *sql, const struct comparison *c, const char *text)
 {
     if (!c->is_char || strlen(text) != 4 || text[0] != '\\')
