@@ -187,9 +187,11 @@ bool compact_missing(const struct compact *c, const char *what, const struct eve
                   what, (int)len, name);
     else
         error_set(err, ERROR_DATA, "%s.%s: %s", c->table->schema, c->table->name, what);
+    if (err != NULL)
+        err->reload = true;
     return error_hint(err,
-                      "at the source: ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL; then load "
-                      "the table again",
+                      "the table is loaded again by itself; so that it need not be, at the source: "
+                      "ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL",
                       c->table->schema, c->table->name);
 }
 
