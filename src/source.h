@@ -146,6 +146,9 @@ struct source_ops {
     /* Sends status if it is time: call it at least every second while stream_poll is not called
      * (held back). Does not read input. */
     bool (*stream_tick)(struct source *s, struct error *err);
+    /* Every row that was handed on or passed over so far is of a transaction with this CSN or a
+     * lower one. Between polls. */
+    int64_t (*stream_csn)(struct source *s);
     void (*stream_stop)(struct source *s);
 
     /* Only what stands in the warehouse's checkpoint. Any thread. */

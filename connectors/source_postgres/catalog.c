@@ -24,6 +24,7 @@ void catalog_qualified(struct buf *b, const char *schema, const char *name)
 /* A relation of pg_class that might be selected. */
 struct candidate {
     uint32_t oid, root, relfilenode;
+    int natts;
     const char *schema, *name;
     char kind, persistence, replica_identity;
     bool partition, owned, published;
@@ -41,13 +42,14 @@ enum {
     C_ROOT,
     C_IDENTITY,
     C_NODE,
-    C_OWNED
+    C_OWNED,
+    C_NATTS
 };
 
 static const char candidates_sql[] =
     "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, "
     "CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid END, "
-    "c.relreplident, c.relfilenode, pg_catalog.pg_has_role(c.relowner, 'USAGE') "
+    "c.relreplident, c.relfilenode, pg_catalog.pg_has_role(c.relowner, 'USAGE'), c.relnatts "
     "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname !~ '^pg_' "
     "AND n.nspname NOT IN ('information_schema', 'penstock') "
@@ -82,6 +84,7 @@ static bool read_candidates(struct catalog_reading *r, struct candidate **list, 
         c->replica_identity = PQgetvalue(res, i, C_IDENTITY)[0];
         c->relfilenode = get_oid(res, i, C_NODE);
         c->owned = pg_bool(res, i, C_OWNED);
+        c->natts = (int)pg_int(res, i, C_NATTS);
         map_put_u32(by_oid, c->oid, c);
     }
     PQclear(res);
@@ -156,6 +159,7 @@ static void add_table(struct catalog_reading *r, const struct candidate *c)
     t->name = c->name;
     t->replica_identity = c->replica_identity;
     t->relfilenode = c->kind == 'r' ? c->relfilenode : 0;
+    t->natts = c->natts;
     t->row_filter = c->row_filter;
     t->partitioned = c->kind == 'p';
     t->est_rows = -1;

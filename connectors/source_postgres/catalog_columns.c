@@ -256,13 +256,7 @@ static bool read_columns(struct columns_reading *c, struct error *err)
     return ok;
 }
 
-/* attnums of an index's key columns; 0 of them if it is of no use as an identity. */
-struct index_columns {
-    int n;
-    int attnums[32]; /* INDEX_MAX_KEYS */
-};
-
-static void parse_index(const char *indkey, int nkeys, struct index_columns *out)
+void catalog_parse_index(const char *indkey, int nkeys, struct index_columns *out)
 {
     const char *p = indkey;
 
@@ -369,9 +363,9 @@ static bool read_keys(struct catalog_reading *r, struct error *err)
         if (!pg_bool(res, i, 3) || !immediate)
             continue;
         if (pg_bool(res, i, 1))
-            parse_index(PQgetvalue(res, i, 6), (int)pg_int(res, i, 5), &k->primary);
+            catalog_parse_index(PQgetvalue(res, i, 6), (int)pg_int(res, i, 5), &k->primary);
         if (pg_bool(res, i, 2))
-            parse_index(PQgetvalue(res, i, 6), (int)pg_int(res, i, 5), &k->identity);
+            catalog_parse_index(PQgetvalue(res, i, 6), (int)pg_int(res, i, 5), &k->identity);
     }
     PQclear(res);
     for (i = 0; i < r->out->n; i++) {

@@ -18,6 +18,14 @@ struct catalog_reading {
     struct buf oids;    /* of the selected tables: '{1,2}'::oid[] */
 };
 
+/* attnums of an index's key columns; 0 of them if it is of no use as an identity. */
+struct index_columns {
+    int n;
+    int attnums[32]; /* INDEX_MAX_KEYS */
+};
+
+/* indkey as text: "1 2 3", of which nkeys are key columns. */
+void catalog_parse_index(const char *indkey, int nkeys, struct index_columns *out);
 /* Fills missing, refused and only_missing; the rest is known. */
 void catalog_judge(struct catalog_reading *r, struct catalog_table *ct);
 /* Columns, types, keys and identities of the selected tables. */

@@ -14,6 +14,7 @@
 #include "source_postgres/slot.h"
 #include "source_postgres/watch.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -81,7 +82,9 @@ bool point_open(struct source *s, bool durable, struct source_point **out, int64
         slot_undo(&made, name);
         goto fail;
     }
-    pg_conn_close(made.maker);
+    FAILPOINT("point.after-holder");
+    pg_conn_close(made.maker); /* a temporary slot is gone now */
+    FAILPOINT("point.after-open");
     p->s_lsn = made.consistent_point;
     *csn = (int64_t)p->s_lsn;
     pg_lsn_text(p->s_lsn, position, POSITION_SIZE);
@@ -98,8 +101,10 @@ void point_close(struct source_point *p)
 {
     if (p == NULL)
         return;
+    watch_point_closed(p->s->watch, (int64_t)p->s_lsn);
     pg_conn_close(p->holder);
     mem_free(p);
+    FAILPOINT("point.after-close");
 }
 
 /* How many chunks cover that many pages; an empty relation has one, since it may have grown. */

@@ -11,6 +11,7 @@
 #include "source_postgres/publication.h"
 
 #include "source_postgres/watch.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -149,6 +150,7 @@ static bool change_publication(const struct source *s, struct pg_conn *c, const 
 
     if (!pg_query(c, "setting up the session", "SET lock_timeout = '10s'", NULL, err))
         return false;
+    FAILPOINT("publication.before-change");
     ok = pg_query(c, "making the publication", sql, NULL, err);
     if (!ok)
         explain_failure(s, sql, err);
@@ -160,6 +162,7 @@ static bool change_publication(const struct source *s, struct pg_conn *c, const 
     }
     if (ok)
         log_info("publication changed publication=%s", s->settings.publication);
+    FAILPOINT("publication.after-change");
     return ok;
 }
 

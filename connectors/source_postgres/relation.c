@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An R message carries no attnum and no position that could be trusted across a dropped column:
- * its columns are matched to the known table's by name, and everything else about them (type oid,
- * typmod, identity flag), their count, the table's name and its replica identity must be as it was
- * loaded. Anything else is a table that the engine does not know, which it loads again.
+ * An R message carries no attnum: what its columns are is proven with the catalogue (version.h).
+ * An answer counts if it sees the transaction of the row. One that does not is older than the
+ * message, and with it a floor under what the message can mean: what was dropped by then is not in
+ * it. The first answer is about all tables, at the start of the stream: it settles those that
+ * have rows waiting and did not change, and is the floor for the others.
  *
  * Under publish_via_partition_root partitions are announced too, but rows carry the root's oid.
  */
 #include "source_postgres/relation.h"
 
+#include "source_postgres/version.h"
 #include "util/mem.h"
 
 #include <stdio.h>
@@ -23,6 +25,44 @@ static struct relation *add(struct relations *rs, uint32_t oid)
     return rel;
 }
 
+/* Room for one row of the table. */
+static void make_room(struct relation *rel)
+{
+    size_t n = (size_t)rel->table->ncols + 1;
+
+    mem_free(rel->before);
+    mem_free(rel->after);
+    mem_free(rel->loosen);
+    rel->before = mem_calloc(n, sizeof(*rel->before));
+    rel->after = mem_calloc(n, sizeof(*rel->after));
+    rel->loosen = mem_calloc(n, sizeof(*rel->loosen));
+    rel->loose = false;
+}
+
+static void forget_traces(struct relation *rel)
+{
+    trace_free(rel->latest);
+    trace_free(rel->floor);
+    trace_free(rel->next_floor);
+    rel->latest = rel->floor = rel->next_floor = NULL;
+}
+
+void relations_install(struct relations *rs, const struct stream_table *t)
+{
+    struct relation *rel = map_get_u32(rs->by_oid, t->table->oid);
+
+    if (rel == NULL)
+        rel = add(rs, t->table->oid);
+    rel->table = t->table;
+    rel->natts = t->table->natts;
+    rel->s = t->s;
+    rel->skip = t->skip;
+    rel->told = false;
+    rel->state = RELATION_NEW;
+    forget_traces(rel); /* the table may be newer */
+    make_room(rel);
+}
+
 struct relations *relations_new(struct source *s, const struct stream_table *tables, int n)
 {
     struct relations *rs = mem_calloc(1, sizeof(*rs));
@@ -30,22 +70,10 @@ struct relations *relations_new(struct source *s, const struct stream_table *tab
 
     rs->source = s;
     rs->by_oid = map_new();
-    for (i = 0; i < n; i++) {
-        const struct table *t = tables[i].table;
-        struct relation *rel = map_get_u32(rs->by_oid, t->oid);
-
-        if (rel == NULL)
-            rel = add(rs, t->oid);
-        rel->table = t;
-        rel->s = tables[i].s;
-        rel->skip = tables[i].skip;
-        if (rel->skip)
-            continue;
-        mem_free(rel->before);
-        mem_free(rel->after);
-        rel->before = mem_calloc((size_t)t->ncols + 1, sizeof(*rel->before));
-        rel->after = mem_calloc((size_t)t->ncols + 1, sizeof(*rel->after));
-    }
+    rs->scratch = arena_new("judgement");
+    rs->ask = shape_ask;
+    for (i = 0; i < n; i++)
+        relations_install(rs, &tables[i]);
     return rs;
 }
 
@@ -58,12 +86,31 @@ void relations_free(struct relations *rs)
         return;
     while ((rel = map_next(rs->by_oid, &at)) != NULL) {
         arena_free(rel->arena);
+        arena_free(rel->version);
+        arena_free(rel->next);
+        forget_traces(rel);
         mem_free(rel->before);
         mem_free(rel->after);
+        mem_free(rel->loosen);
         mem_free(rel);
     }
     map_free(rs->by_oid);
+    arena_free(rs->scratch);
     mem_free(rs);
+}
+
+bool relations_prepare(struct relations *rs, const struct stream_table *tables, int n,
+                       struct error *err)
+{
+    struct map *traces = map_new();
+    bool ok = shape_traces(rs->source, tables, n, traces, err);
+    struct relation *rel;
+    size_t at = 0;
+
+    while (ok && (rel = map_next(rs->by_oid, &at)) != NULL)
+        rel->latest = map_get_u32(traces, rel->oid);
+    map_free(traces);
+    return ok;
 }
 
 void relations_announce(struct relations *rs, const struct pgoutput_relation *r)
@@ -86,7 +133,6 @@ void relations_announce(struct relations *rs, const struct pgoutput_relation *r)
         cols[i].name = arena_strdup(rel->arena, r->columns[i].name);
     }
     rel->r.columns = cols;
-    rel->to_table = arena_calloc(rel->arena, (size_t)r->ncols + 1, sizeof(*rel->to_table));
     rel->announced = true;
     rel->state = RELATION_NEW;
 }
@@ -98,8 +144,8 @@ struct relation *relations_find(const struct relations *rs, uint32_t oid)
     return rel != NULL && rel->announced ? rel : NULL;
 }
 
-/* Fills rel->to_table; false with why if the announced shape is not the known one. */
-static bool match_columns(struct relation *rel, char *why, size_t size)
+/* The table's columns as a plain comparison sees them; false with why. */
+static bool same_columns(const struct relation *rel, char *why, size_t size)
 {
     const struct table *t = rel->table;
     int i;
@@ -110,8 +156,7 @@ static bool match_columns(struct relation *rel, char *why, size_t size)
     }
     for (i = 0; i < rel->r.ncols; i++) {
         const struct pgoutput_column *c = &rel->r.columns[i];
-        /* Nearly always the same place; names are unique, and the counts are the same. */
-        int k = strcmp(t->cols[i].name, c->name) == 0 ? i : table_find_column(t, c->name);
+        int k = table_find_column(t, c->name);
         const char *what = NULL;
 
         if (k < 0)
@@ -124,24 +169,17 @@ static bool match_columns(struct relation *rel, char *why, size_t size)
             snprintf(why, size, "column \"%s\" %s", c->name, what);
             return false;
         }
-        rel->to_table[i] = k;
     }
     return true;
 }
 
-static bool matches(struct relation *rel, char *why, size_t size)
+/* For an engine that takes no alterations: what is different. */
+static void describe(const struct relation *rel, char *why, size_t size)
 {
-    const struct table *t = rel->table;
-
-    if (strcmp(t->schema, rel->r.schema) != 0 || strcmp(t->name, rel->r.name) != 0) {
-        snprintf(why, size, "it was renamed from %s.%s", t->schema, t->name);
-        return false;
-    }
-    if (t->replica_identity != rel->r.replica_identity) {
+    if (rel->table->replica_identity != rel->r.replica_identity)
         snprintf(why, size, "its replica identity changed");
-        return false;
-    }
-    return match_columns(rel, why, size);
+    else if (same_columns(rel, why, size))
+        snprintf(why, size, "a column of it was dropped and another added in its place");
 }
 
 bool relations_refuse(struct relation *rel, const struct change_sink *sink, const char *why,
@@ -157,25 +195,151 @@ bool relations_refuse(struct relation *rel, const struct change_sink *sink, cons
                             rel->announced ? rel->r.name : rel->table->name, why, err);
 }
 
-bool relations_judge(struct relations *rs, struct relation *rel, const struct change_sink *sink,
-                     bool *carried, struct error *err)
+/* A newer answer: the one before becomes the floor if it is older than the transaction. */
+static void keep_trace(struct relation *rel, const struct trace *t, uint32_t xid)
 {
-    char why[256];
+    if (rel->latest != NULL && !snapshot_sees(rel->latest->snapshot, xid)) {
+        trace_free(rel->floor);
+        rel->floor = rel->latest;
+    } else {
+        trace_free(rel->latest);
+    }
+    rel->latest = trace_copy(t);
+}
 
-    *carried = rel->state == RELATION_MATCHES;
+/* What is known of a moment before the transaction, or NULL. */
+static const struct footprint *floor_before(const struct relation *rel, uint32_t xid)
+{
+    const struct trace *f = rel->floor;
+
+    return f != NULL && (f->snapshot[0] == '\0' || !snapshot_sees(f->snapshot, xid)) ? &f->columns
+                                                                                     : NULL;
+}
+
+/*
+ * The moment of the R message itself, as the alteration proves it: a floor for all that follows.
+ * What was known and is not in it was dropped by then.
+ */
+static struct trace *floor_of_next(const struct relation *rel, const struct shape *shape,
+                                   const struct footprint *floor)
+{
+    const struct table *was = rel->table, *now = rel->alteration.now;
+    int n = now->natts > 0 ? now->natts : shape->attributes.n;
+    uint8_t *state = mem_calloc((size_t)n + 1, 1);
+    struct trace t = {.snapshot = "", .columns = {n, state}}, *made;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        bool dropped = alter_known(was, i + 1) >= 0 ||
+                       (i < shape->attributes.n && shape->attributes.list[i].long_gone) ||
+                       (floor != NULL && i < floor->n && floor->state[i] == ATTRIBUTE_DROPPED);
+
+        state[i] = alter_known(now, i + 1) >= 0 ? ATTRIBUTE_CARRIED
+                   : dropped                    ? ATTRIBUTE_DROPPED
+                                                : ATTRIBUTE_HIDDEN; /* not known */
+    }
+    made = trace_copy(&t);
+    mem_free(state);
+    return made;
+}
+
+static bool judge_by_shape(struct relation *rel, const struct shape *shape, uint32_t xid,
+                           const struct change_sink *sink, struct error *err)
+{
+    const struct footprint *floor = floor_before(rel, xid);
+    struct version_case c = {.was = rel->table,
+                             .r = &rel->r,
+                             .floor = shape->unmoved ? &shape->trace.columns : floor,
+                             .shape = shape};
+    char why[320];
+
+    if (floor != NULL) /* the known version may have been that of the floor, too */
+        rel->natts = alter_natts_later(rel->table, rel->natts, floor);
+    c.natts = rel->natts;
+    arena_free(rel->next);
+    rel->next = arena_new("table version");
+    switch (version_follow(&c, rel->next, &rel->alteration, why, sizeof(why))) {
+    case VERSION_SAME:
+        rel->state = RELATION_MATCHES;
+        return true;
+    case VERSION_NEXT:
+        if (sink->alter == NULL)
+            break;
+        rel->next_floor = floor_of_next(rel, shape, floor);
+        rel->state = RELATION_ALTERED;
+        return true;
+    case VERSION_LOAD:
+        return relations_refuse(rel, sink, why, err);
+    }
+    describe(rel, why, sizeof(why));
+    return relations_refuse(rel, sink, why, err);
+}
+
+static bool judge_known(struct relations *rs, struct relation *rel, uint32_t xid,
+                        const struct change_sink *sink, struct error *err)
+{
+    struct shape shape;
+    char why[320];
+
+    if (strcmp(rel->table->schema, rel->r.schema) != 0 ||
+        strcmp(rel->table->name, rel->r.name) != 0) {
+        snprintf(why, sizeof(why), "it was renamed from %s.%s", rel->table->schema,
+                 rel->table->name);
+        return relations_refuse(rel, sink, why, err);
+    }
+    if (rel->latest != NULL && snapshot_sees(rel->latest->snapshot, xid) &&
+        version_unchanged(rel->table, &rel->r, rel->latest)) {
+        rel->state = RELATION_MATCHES;
+        return true;
+    }
+    arena_reset(rs->scratch);
+    if (!rs->ask(rs->source, rs->scratch, rel->table, &rel->r, xid, &shape, err))
+        return false;
+    keep_trace(rel, &shape.trace, xid);
+    return judge_by_shape(rel, &shape, xid, sink, err);
+}
+
+bool relations_judge(struct relations *rs, struct relation *rel, uint32_t xid,
+                     const struct change_sink *sink, struct error *err)
+{
     if (rel->state != RELATION_NEW)
         return true;
     rel->state = RELATION_IGNORED;
     if (rel->skip)
         return true;
-    if (rel->table == NULL) {
-        if (!pg_selects(rs->source, rel->r.schema, rel->r.name))
-            return true;
-        return relations_refuse(rel, sink, "table not known yet", err);
+    if (rel->table != NULL)
+        return judge_known(rs, rel, xid, sink, err);
+    if (!pg_selects(rs->source, rel->r.schema, rel->r.name))
+        return true;
+    return relations_refuse(rel, sink, "table not known yet", err);
+}
+
+void relations_loosen(struct relation *rel)
+{
+    arena_free(rel->next);
+    rel->next = arena_new("table version");
+    version_loosen(rel->table, rel->loosen, rel->next, &rel->alteration);
+    rel->state = RELATION_ALTERED;
+}
+
+void relations_settle(struct relation *rel, bool carried)
+{
+    bool resized = rel->alteration.now->ncols != rel->table->ncols;
+
+    rel->table = rel->alteration.now;
+    rel->natts = rel->table->natts;
+    arena_free(rel->version); /* held the version before */
+    rel->version = rel->next;
+    rel->next = NULL;
+    if (rel->next_floor != NULL) {
+        trace_free(rel->floor);
+        rel->floor = rel->next_floor;
+        rel->next_floor = NULL;
     }
-    if (!matches(rel, why, sizeof(why)))
-        return relations_refuse(rel, sink, why, err);
-    rel->state = RELATION_MATCHES;
-    *carried = true;
-    return true;
+    if (resized)
+        make_room(rel);
+    memset(rel->loosen, 0, (size_t)rel->table->ncols * sizeof(*rel->loosen));
+    rel->loose = false;
+    rel->state = carried ? RELATION_MATCHES : RELATION_IGNORED;
+    rel->skip = !carried;
 }

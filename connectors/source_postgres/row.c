@@ -43,6 +43,15 @@ static bool missing_key(struct relation *rel, const struct column *col, struct e
     return blame(rel, err);
 }
 
+/* The column has become nullable, which no message says. */
+static void note_null(struct relation *rel, int k)
+{
+    if (rel->table->cols[k].nullable)
+        return;
+    rel->loosen[k] = true;
+    rel->loose = true;
+}
+
 static bool fill_old(struct relation *rel, const struct pgoutput_tuple *t, bool full,
                      struct arena *scratch, struct error *err)
 {
@@ -51,8 +60,8 @@ static bool fill_old(struct relation *rel, const struct pgoutput_tuple *t, bool 
     if (!count_matches(rel, t, err))
         return false;
     for (i = 0; i < t->ncols; i++) {
-        const struct column *col = &rel->table->cols[rel->to_table[i]];
-        struct value *v = &rel->before[rel->to_table[i]];
+        const struct column *col = &rel->table->cols[i];
+        struct value *v = &rel->before[i];
         const struct pg_cell *cell = &t->cells[i];
 
         if (cell->kind == PG_CELL_NULL)
@@ -63,6 +72,8 @@ static bool fill_old(struct relation *rel, const struct pgoutput_tuple *t, bool 
             return blame(rel, err);
         if (col->key_pos > 0 && v->state != VALUE_SET)
             return missing_key(rel, col, err);
+        if (v->state == VALUE_NULL)
+            note_null(rel, i);
     }
     return true;
 }
@@ -75,20 +86,22 @@ static bool fill_new(struct relation *rel, const struct pgoutput_tuple *t, bool 
     if (!count_matches(rel, t, err))
         return false;
     for (i = 0; i < t->ncols; i++) {
-        int k = rel->to_table[i];
-        struct value *v = &rel->after[k];
+        const struct column *col = &rel->table->cols[i];
+        struct value *v = &rel->after[i];
         const struct pg_cell *cell = &t->cells[i];
 
         if (cell->kind == PG_CELL_NULL)
             v->state = VALUE_NULL;
-        else if (cell->kind == PG_CELL_UNCHANGED && has_old && rel->before[k].state == VALUE_SET)
-            *v = rel->before[k];
+        else if (cell->kind == PG_CELL_UNCHANGED && has_old && rel->before[i].state == VALUE_SET)
+            *v = rel->before[i];
         else if (cell->kind == PG_CELL_UNCHANGED)
             v->state = VALUE_UNCHANGED;
-        else if (!parse_cell(&rel->table->cols[k], cell, scratch, v, err))
+        else if (!parse_cell(col, cell, scratch, v, err))
             return blame(rel, err);
-        if (rel->table->cols[k].key_pos > 0 && v->state != VALUE_SET)
-            return missing_key(rel, &rel->table->cols[k], err);
+        if (col->key_pos > 0 && v->state != VALUE_SET)
+            return missing_key(rel, col, err);
+        if (v->state == VALUE_NULL)
+            note_null(rel, i);
     }
     return true;
 }

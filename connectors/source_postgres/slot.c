@@ -9,6 +9,7 @@
 #include "source_postgres/pg_error.h"
 #include "util/buf.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 
 #include <stdio.h>
@@ -134,8 +135,10 @@ bool slot_mark_drop(struct source *s, struct error *err)
     buf_puts(&sql, "SELECT pg_drop_replication_slot(");
     buf_sql_string(&sql, s->settings.slot);
     buf_puts(&sql, ")");
+    FAILPOINT("slot.before-drop");
     ok = pg_query(c, "dropping the replication slot", buf_cstr(&sql), NULL, err);
     buf_free(&sql);
+    FAILPOINT("slot.after-drop");
     return ok;
 }
 
@@ -212,6 +215,7 @@ bool slot_make(struct source *s, const char *name, bool temporary, struct slot_m
 
     memset(out, 0, sizeof(*out));
     create_command(s, name, temporary, &sql);
+    FAILPOINT("slot.before-make");
     if (!pg_conn_open(&maker, &s->target, "point", true, err) ||
         !pg_send(maker, "making the replication slot", buf_cstr(&sql), err))
         goto out;
@@ -228,6 +232,7 @@ bool slot_make(struct source *s, const char *name, bool temporary, struct slot_m
     snprintf(out->snapshot, sizeof(out->snapshot), "%s", PQgetvalue(res, 0, 2));
     out->maker = maker;
     maker = NULL;
+    FAILPOINT("slot.after-make");
     ok = true;
 out:
     /* A walsender that waits for transactions would not notice that we are gone. */

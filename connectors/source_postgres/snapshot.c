@@ -10,6 +10,7 @@
 #include "source_postgres/copy_text.h"
 #include "source_postgres/pg_error.h"
 #include "source_postgres/pg_value.h"
+#include "util/failpoint.h"
 #include "util/mem.h"
 
 #include <stdio.h>
@@ -264,5 +265,8 @@ bool snapshot_reader_chunk(struct source_reader *r, const struct table *t, const
 {
     if (!snapshot_ready(r, t, err))
         return false;
-    return read_chunk(r, t, c, row, ctx, err) || snapshot_failed(r, t, err);
+    if (!read_chunk(r, t, c, row, ctx, err))
+        return snapshot_failed(r, t, err);
+    FAILPOINT("reader.after-chunk");
+    return true;
 }

@@ -11,12 +11,14 @@
 #include "source_postgres/stream.h"
 
 #include "source_postgres/pg_error.h"
+#include "source_postgres/point.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/stream_internal.h"
 #include "source_postgres/timeline.h"
 #include "source_postgres/watch.h"
 #include "util/buf.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -128,6 +130,7 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
     atomic_store(&s->urgent, false);
     pg_cancel_clear(&s->wake);
     if (!watch_start(s->watch, st->relations, tables, n, err) ||
+        !relations_prepare(st->relations, tables, n, err) ||
         !pg_conn_open(&st->conn, &s->target, "stream", true, err) ||
         !timeline_same(s, st->conn, err) || !read_timeout(st, err) || !start_replication(st, err)) {
         watch_stop(s->watch);
@@ -135,6 +138,7 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
         return false;
     }
     s->stream = st;
+    FAILPOINT("stream.after-start");
     return true;
 }
 
@@ -144,6 +148,17 @@ void stream_stop(struct source *s)
         watch_stop(s->watch);
     stream_free(s->stream);
     s->stream = NULL;
+}
+
+bool stream_table(struct source *s, const struct stream_table *t, struct source_point *p,
+                  struct error *err)
+{
+    if (s->stream == NULL)
+        return error_set(err, ERROR_RETRY, "there is no stream");
+    relations_install(s->stream->relations, t);
+    watch_table(s->watch, t->table->oid, p != NULL ? p->s->watch : NULL,
+                p != NULL ? (int64_t)p->s_lsn : 0);
+    return true;
 }
 
 /* Why the stream ended. Always an error: we never end it ourselves. */
@@ -187,12 +202,16 @@ static bool send_status(struct pg_stream *st, struct error *err)
     uint8_t msg[PGOUTPUT_STATUS_SIZE];
     uint64_t acked = atomic_load(&st->source->acked);
 
-    if (acked != st->status_lsn) /* what made it urgent has been answered */
+    if (acked != st->status_lsn) { /* what made it urgent has been answered */
         atomic_store(&st->source->urgent, false);
+        FAILPOINT("stream.before-acknowledge");
+    }
     pgoutput_status(msg, acked, acked, acked, clock_wall_us() - VALUE_EPOCH_SHIFT_US, false);
     if (PQputCopyData(st->conn->pg, (const char *)msg, sizeof(msg)) < 0 ||
         PQflush(st->conn->pg) < 0)
         return pg_error_lost(err, st->conn->pg, "sending status");
+    if (acked != st->status_lsn)
+        FAILPOINT("stream.after-acknowledge");
     st->status_at_ms = clock_mono_ms();
     st->status_lsn = acked;
     return true;
@@ -375,4 +394,9 @@ int64_t stream_lag_bytes(struct source *s, const char *position)
     if (end == 0 || !pg_lsn_parse(position, &lsn))
         return -1;
     return end > lsn ? (int64_t)(end - lsn) : 0;
+}
+
+int64_t stream_csn(struct source *s)
+{
+    return s->stream != NULL ? (int64_t)s->stream->final_lsn : 0;
 }

@@ -57,15 +57,30 @@ static bool on_commit(struct pg_stream *st, const struct pgoutput_commit *c,
                         err);
 }
 
+static bool begin(struct pg_stream *st, const struct change_sink *sink, struct error *err)
+{
+    if (st->begun)
+        return true;
+    st->begun = true;
+    return sink->begin(sink->ctx, &st->tx, err);
+}
+
 static bool hand_on(struct pg_stream *st, const struct change *c, const struct change_sink *sink,
                     struct error *err)
 {
-    if (!st->begun) {
-        st->begun = true;
-        if (!sink->begin(sink->ctx, &st->tx, err))
-            return false;
-    }
-    return sink->change(sink->ctx, c, err);
+    return begin(st, sink, err) && sink->change(sink->ctx, c, err);
+}
+
+/* The engine is told that the table is another from here on, and whether it takes it is noted. */
+static bool alter(struct pg_stream *st, struct relation *rel, const struct change_sink *sink,
+                  struct error *err)
+{
+    bool carried = false;
+
+    if (!begin(st, sink, err) || !sink->alter(sink->ctx, &rel->alteration, &carried, err))
+        return false;
+    relations_settle(rel, carried);
+    return true;
 }
 
 /* The relation, if this transaction's changes of it are wanted; NULL if they are passed over. */
@@ -73,7 +88,6 @@ static bool wanted(struct pg_stream *st, uint32_t oid, const struct change_sink 
                    struct relation **out, struct error *err)
 {
     struct relation *rel = relations_find(st->relations, oid);
-    bool carried;
 
     *out = NULL;
     if (!st->in_tx)
@@ -82,11 +96,25 @@ static bool wanted(struct pg_stream *st, uint32_t oid, const struct change_sink 
         return protocol(err, "a change of a relation that was not announced");
     if (st->skip_tx || rel->skip || (rel->table != NULL && st->tx.csn < rel->s))
         return true;
-    if (!relations_judge(st->relations, rel, sink, &carried, err))
+    if (!relations_judge(st->relations, rel, (uint32_t)st->tx.xid, sink, err) ||
+        (rel->state == RELATION_ALTERED && !alter(st, rel, sink, err)))
         return false;
-    if (carried)
+    if (rel->state == RELATION_MATCHES)
         *out = rel;
     return true;
+}
+
+/* A NULL where the table has none: it is altered first. */
+static bool hand_on_row(struct pg_stream *st, struct relation *rel, struct change *c,
+                        const struct change_sink *sink, struct error *err)
+{
+    if (rel->loose && sink->alter != NULL) {
+        relations_loosen(rel);
+        if (!alter(st, rel, sink, err))
+            return false;
+        c->table = rel->table;
+    }
+    return rel->state != RELATION_MATCHES || hand_on(st, c, sink, err);
 }
 
 static bool on_row(struct pg_stream *st, const uint8_t *data, size_t len, uint64_t lsn,
@@ -105,7 +133,8 @@ static bool on_row(struct pg_stream *st, const uint8_t *data, size_t len, uint64
     if (rel == NULL)
         return true;
     return pgoutput_decode(&st->decoder, st->message, data, len, &m, err) &&
-           row_change(rel, &st->decoder, &m, st->message, &c, err) && hand_on(st, &c, sink, err);
+           row_change(rel, &st->decoder, &m, st->message, &c, err) &&
+           hand_on_row(st, rel, &c, sink, err);
 }
 
 static bool on_truncate(struct pg_stream *st, const struct pgoutput_truncate *t, uint64_t lsn,

@@ -24,7 +24,6 @@
 #include "source_postgres/catalog.h"
 #include "source_postgres/pg_error.h"
 #include "source_postgres/watch_internal.h"
-#include "util/buf.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -33,32 +32,8 @@
 #include <string.h>
 
 #define WATCH_EVERY_MS 5000
-#define WATCH_REST 20      /* waits at least so many times the duration of the last answer */
-#define ATTACHED_PAGES 128 /* pages of a new leaf that are searched for old rows */
-
-/* The catalogue as of one point. */
-struct noted {
-    struct noted *next;
-    int64_t csn;
-    int n;
-    struct leaf *leaves;
-};
-
-struct watch {
-    struct source *source;
-    struct noted *noted;
-    struct map *leaves; /* struct leaf by oid: what is vouched for */
-    struct map *roots;  /* oids of tables with any leaf that was vouched for before this round */
-    struct map *added;  /* oids that prepare added to the publication */
-    /* While streaming: */
-    struct relations *relations;
-    struct pg_conn *conn;
-    struct buf sql;
-    bool busy;                        /* an answer is on its way */
-    PGresult *end_of_log, *catalogue; /* of it, as far as it has come */
-    unsigned round;
-    int64_t asked_ms, next_ms;
-};
+#define WATCH_REST 20 /* waits at least so many times the duration of the last answer */
+#define NOTES_KEPT 8  /* of points that are closed */
 
 static void drop_answers(struct watch *w)
 {
@@ -66,6 +41,8 @@ static void drop_answers(struct watch *w)
     PQclear(w->catalogue);
     w->end_of_log = w->catalogue = NULL;
     w->busy = false;
+    map_free(w->overtaken);
+    w->overtaken = map_new();
 }
 
 struct watch *watch_new(struct source *s)
@@ -75,18 +52,35 @@ struct watch *watch_new(struct source *s)
     w->source = s;
     w->leaves = map_new();
     w->added = map_new();
+    w->overtaken = map_new();
     return w;
 }
 
-static void forget_noted(struct watch *w)
+/* Forgets the notes of closed points but for the newest `keep` of them. */
+static void forget_noted(struct watch *w, bool open_too, int keep)
 {
-    while (w->noted != NULL) {
-        struct noted *n = w->noted;
+    struct noted **at = &w->noted;
 
-        w->noted = n->next;
+    while (*at != NULL) {
+        struct noted *n = *at;
+
+        if ((!n->closed && !open_too) || (n->closed && keep-- > 0)) {
+            at = &n->next;
+            continue;
+        }
+        *at = n->next;
         mem_free(n->leaves);
         mem_free(n);
     }
+}
+
+void watch_point_closed(struct watch *w, int64_t csn)
+{
+    struct noted *n;
+
+    for (n = w->noted; n != NULL; n = n->next)
+        n->closed |= n->csn == csn;
+    forget_noted(w, false, NOTES_KEPT);
 }
 
 void watch_free(struct watch *w)
@@ -97,12 +91,14 @@ void watch_free(struct watch *w)
     if (w == NULL)
         return;
     watch_stop(w);
-    forget_noted(w);
+    forget_noted(w, true, 0);
     while ((l = map_next(w->leaves, &at)) != NULL)
         mem_free(l);
     map_free(w->leaves);
     map_free(w->roots);
     map_free(w->added);
+    map_free(w->overtaken);
+    mem_free(w->look);
     buf_free(&w->sql);
     mem_free(w);
 }
@@ -142,7 +138,7 @@ void watch_added(struct watch *w, uint32_t oid)
     map_put_u32(w->added, oid, w);
 }
 
-static void vouch(struct watch *w, const struct leaf *l)
+void watch_vouch(struct watch *w, const struct leaf *l)
 {
     struct leaf *mine = map_get_u32(w->leaves, l->oid);
 
@@ -173,47 +169,70 @@ static void forget(struct watch *w, uint32_t root)
     }
 }
 
-/* Tables that were copied at a point which is known here are held against the catalogue of then. */
-static void adopt(struct watch *w, const struct stream_table *t)
+/* Tables that were copied at a point which is known are held against the catalogue of then. */
+static void adopt(struct watch *w, uint32_t oid, const struct watch *from, int64_t csn)
 {
     const struct noted *n;
     int i;
 
-    for (n = w->noted; n != NULL && n->csn != t->s; n = n->next)
+    for (n = from->noted; n != NULL && n->csn != csn; n = n->next)
         ;
     if (n == NULL)
         return;
-    forget(w, t->table->oid);
+    forget(w, oid);
     for (i = 0; i < n->n; i++) {
-        if (n->leaves[i].root == t->table->oid)
-            vouch(w, &n->leaves[i]);
+        if (n->leaves[i].root == oid)
+            watch_vouch(w, &n->leaves[i]);
     }
-    map_remove(w->added, &t->table->oid, sizeof(t->table->oid));
+    map_remove(w->added, &oid, sizeof(oid));
+}
+
+/* The question for every table whose rows are wanted. */
+static void prepare_question(struct watch *w)
+{
+    const struct relation *rel;
+    struct buf oids = {0};
+    size_t at = 0;
+
+    while ((rel = map_next(w->relations->by_oid, &at)) != NULL) {
+        if (rel->table != NULL && !rel->skip)
+            buf_printf(&oids, "%s%u", oids.len > 0 ? "," : "", rel->oid);
+    }
+    buf_reset(&w->sql);
+    buf_puts(&w->sql, "SELECT pg_catalog.pg_current_wal_flush_lsn(); ");
+    watch_sql(w->source, buf_cstr(&oids), &w->sql);
+    buf_free(&oids);
 }
 
 bool watch_start(struct watch *w, struct relations *rs, const struct stream_table *tables, int n,
                  struct error *err)
 {
-    struct buf oids = {0};
     int i;
 
     watch_stop(w);
     w->relations = rs;
     for (i = 0; i < n; i++) {
-        if (tables[i].skip)
-            continue;
-        adopt(w, &tables[i]);
-        buf_printf(&oids, "%s%u", oids.len > 0 ? "," : "", tables[i].table->oid);
+        if (!tables[i].skip)
+            adopt(w, tables[i].table->oid, w, tables[i].s);
     }
-    forget_noted(w);
-    buf_reset(&w->sql);
-    buf_puts(&w->sql, "SELECT pg_catalog.pg_current_wal_flush_lsn(); ");
-    watch_sql(w->source, buf_cstr(&oids), &w->sql);
-    buf_free(&oids);
+    forget_noted(w, false, 0);
+    prepare_question(w);
     w->next_ms = 0;
     /* A partition that is locked is looked at later: the stream must not wait for it. */
     return pg_conn_open(&w->conn, &w->source->target, "watch", false, err) &&
            pg_query(w->conn, "setting up the session", "SET lock_timeout = '1s'", NULL, err);
+}
+
+void watch_table(struct watch *w, uint32_t oid, struct watch *from, int64_t csn)
+{
+    forget(w, oid);
+    if (from != NULL) {
+        adopt(w, oid, from, csn);
+        map_remove(from->added, &oid, sizeof(oid));
+    }
+    if (w->busy)
+        map_put_u32(w->overtaken, oid, w);
+    prepare_question(w);
 }
 
 void watch_stop(struct watch *w)
@@ -222,169 +241,8 @@ void watch_stop(struct watch *w)
     pg_conn_close(w->conn);
     w->conn = NULL;
     w->relations = NULL;
-}
-
-static bool want(struct watch *w, uint32_t root, const struct change_sink *sink, struct error *err,
-                 const char *name, const char *what)
-{
-    struct relation *rel = map_get_u32(w->relations->by_oid, root);
-    char why[320];
-
-    if (rel == NULL || rel->skip)
-        return true;
-    snprintf(why, sizeof(why), "%s%s%s", name, name[0] != '\0' ? " " : "", what);
-    return relations_refuse(rel, sink, why, err);
-}
-
-/* Rows that are older than the attachment, by transaction or by command, were written outside the
- * table. They lie at the start; if they cannot be looked at, they count as there. */
-static bool has_old_rows(struct watch *w, uint32_t oid, bool *found, bool *locked,
-                         struct error *err)
-{
-    char sql[512];
-    char name[300];
-    PGresult *res;
-
-    snprintf(sql, sizeof(sql), "SELECT %u::regclass WHERE has_table_privilege(%u, 'SELECT')", oid,
-             oid);
-    if (!pg_query(w->conn, "looking at a partition", sql, &res, err))
-        return false;
-    *found = PQntuples(res) == 0;
-    if (!*found)
-        snprintf(name, sizeof(name), "%s", PQgetvalue(res, 0, 0));
-    PQclear(res);
-    if (*found)
-        return true;
-    snprintf(sql, sizeof(sql),
-             "SELECT EXISTS (SELECT FROM ONLY %s x, pg_catalog.pg_inherits i WHERE i.inhrelid = %u "
-             "AND (age(x.xmin) > age(i.xmin) OR (x.xmin = i.xmin AND x.cmin::text::bigint < "
-             "i.cmin::text::bigint)) AND x.ctid < '(%d,0)'::tid)",
-             name, oid, ATTACHED_PAGES);
-    *found = true;
-    if (!pg_query(w->conn, "looking at a partition", sql, &res, err)) {
-        *locked = strcmp(err->sqlstate, "55P03") == 0;
-        return *locked || strncmp(err->sqlstate, "42", 2) == 0; /* dropped meanwhile: unknown */
-    }
-    *found = pg_bool(res, 0, 0);
-    PQclear(res);
-    return true;
-}
-
-/* A relation that nothing is known of: the process was started again, or the leaf is new. */
-static bool judge_unknown(struct watch *w, const PGresult *res, int i, const struct leaf *l,
-                          bool root_known, bool *locked, const struct change_sink *sink,
-                          struct error *err)
-{
-    const char *name = PQgetvalue(res, i, W_NAME);
-    const struct relation *rel = map_get_u32(w->relations->by_oid, l->root);
-    bool leaf = l->oid != l->root;
-    bool old_rows = false;
-
-    if (!leaf) {
-        uint32_t file = rel != NULL && rel->table != NULL ? rel->table->relfilenode : 0;
-
-        if (file != 0 && file != l->file && pg_bool(res, i, W_ALTERED))
-            return want(w, l->root, sink, err, "", "its rows were rewritten by an ALTER TABLE");
-        return true;
-    }
-    if (!root_known && pg_bool(res, i, W_FILE_NEW))
-        return want(w, l->root, sink, err, name,
-                    "(a partition) may have been truncated or rewritten");
-    if (!root_known && !pg_bool(res, i, W_ATTACHED))
-        return true;
-    if (!has_old_rows(w, l->oid, &old_rows, locked, err))
-        return false;
-    return !old_rows || *locked ||
-           want(w, l->root, sink, err, name, "was attached as a partition with rows");
-}
-
-static bool judge_known(struct watch *w, const PGresult *res, int i, const struct leaf *old,
-                        const struct leaf *now, const struct change_sink *sink, struct error *err)
-{
-    const char *name = PQgetvalue(res, i, W_NAME);
-
-    if (now->oid == now->root && old->file != now->file && old->attributes != now->attributes)
-        return want(w, now->root, sink, err, "", "its rows were rewritten by an ALTER TABLE");
-    if (now->oid != now->root && old->file != now->file)
-        return want(w, now->root, sink, err, name, "(a partition) was truncated or rewritten");
-    if (old->membership != now->membership)
-        return want(w, now->root, sink, err, "", "the publication was altered");
-    return true;
-}
-
-/* A leaf whose changes the log does not carry, or labels wrongly. */
-static bool judge_leaf(struct watch *w, const PGresult *res, int i, const struct leaf *l,
-                       const struct change_sink *sink, struct error *err)
-{
-    const struct relation *rel = map_get_u32(w->relations->by_oid, l->root);
-    char identity = PQgetvalue(res, i, W_IDENTITY)[0];
-    char root = rel != NULL && rel->table != NULL ? rel->table->replica_identity : identity;
-    const char *name = PQgetvalue(res, i, W_NAME);
-
-    if (l->oid == l->root)
-        return true;
-    if (pg_bool(res, i, W_ODD))
-        return want(w, l->root, sink, err, name, "(a partition) is not in the log");
-    if (identity != root && !(root == 'd' && identity == 'f'))
-        return want(w, l->root, sink, err, name, "(a partition) has another replica identity");
-    return true;
-}
-
-static bool judge_row(struct watch *w, const PGresult *res, int i, const struct change_sink *sink,
-                      struct error *err)
-{
-    struct leaf now;
-    const struct leaf *old;
-    bool locked = false;
-    bool ok;
-
-    watch_take_leaf(res, i, &now);
-    now.round = w->round;
-    old = map_get_u32(w->leaves, now.oid);
-    if (map_get_u32(w->added, now.root) != NULL)
-        ok = want(w, now.root, sink, err, "", "it was not in the publication for a while");
-    else if (old != NULL)
-        ok = judge_known(w, res, i, old, &now, sink, err);
-    else
-        ok = judge_unknown(w, res, i, &now, map_get_u32(w->roots, now.root) != NULL, &locked, sink,
-                           err);
-    ok = ok && judge_leaf(w, res, i, &now, sink, err);
-    if (!locked)
-        vouch(w, &now);
-    return ok;
-}
-
-/* Leaves that were there the last time. */
-static bool judge_gone(struct watch *w, const struct change_sink *sink, struct error *err)
-{
-    const struct leaf *l;
-    size_t at = 0;
-
-    while ((l = map_next(w->leaves, &at)) != NULL) {
-        if (l->round != w->round && l->oid != l->root &&
-            !want(w, l->root, sink, err, "", "a partition was detached or dropped"))
-            return false;
-    }
-    return true;
-}
-
-static bool judge_all(struct watch *w, const PGresult *res, const struct change_sink *sink,
-                      struct error *err)
-{
-    struct leaf *l;
-    size_t at = 0;
-    int i;
-
-    w->round++;
-    map_free(w->roots);
-    w->roots = map_new();
-    while ((l = map_next(w->leaves, &at)) != NULL)
-        map_put_u32(w->roots, l->root, w);
-    for (i = 0; i < PQntuples(res); i++) {
-        if (!judge_row(w, res, i, sink, err))
-            return false;
-    }
-    return judge_gone(w, sink, err);
+    mem_free(w->look);
+    w->look = NULL;
 }
 
 static void heard_end(struct source *s, const PGresult *res)
@@ -437,7 +295,7 @@ static bool take_answer(struct watch *w, const struct change_sink *sink, struct 
     w->next_ms = now + WATCH_EVERY_MS;
     if (w->next_ms < now + WATCH_REST * (now - w->asked_ms))
         w->next_ms = now + WATCH_REST * (now - w->asked_ms);
-    ok = judge_all(w, w->catalogue, sink, err);
+    ok = watch_judge(w, w->catalogue, sink, err);
     drop_answers(w);
     return ok;
 }

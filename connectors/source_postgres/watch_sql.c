@@ -8,7 +8,7 @@
 #define HASH "('x' || substr(md5(%s%s), 1, 15))::bit(60)::bigint"
 
 /* The slot's bound, the publication, and every relation with rows below the tables. */
-static void watch_ctes(const struct source *s, const char *oids, struct buf *sql)
+void watch_ctes(const struct source *s, const char *oids, struct buf *sql)
 {
     buf_puts(sql, "WITH RECURSIVE slot AS (SELECT age(catalog_xmin) AS bound FROM "
                   "pg_catalog.pg_replication_slots WHERE slot_name = ");
@@ -33,6 +33,15 @@ static const char schema_member_sql[] = /* 15+ */
     "pg_catalog.pg_class r ON r.oid = t.root AND m.pnnspid = r.relnamespace WHERE m.pnpubid = "
     "pub.oid), '')";
 
+/* Each member row is older than anything that the slot still needs. */
+static const char old_member_sql[] =
+    "age(pub.xmin) > slot.bound AND coalesce((SELECT bool_and(age(r.xmin) > slot.bound) FROM "
+    "pg_catalog.pg_publication_rel r WHERE r.prpubid = pub.oid AND r.prrelid = t.root), true)";
+static const char old_schema_member_sql[] = /* 15+ */
+    " AND coalesce((SELECT bool_and(age(m.xmin) > slot.bound) FROM "
+    "pg_catalog.pg_publication_namespace m JOIN pg_catalog.pg_class r ON r.oid = t.root AND "
+    "m.pnnspid = r.relnamespace WHERE m.pnpubid = pub.oid), true)";
+
 void watch_sql(const struct source *s, const char *oids, struct buf *sql)
 {
     watch_ctes(s, oids, sql);
@@ -48,7 +57,10 @@ void watch_sql(const struct source *s, const char *oids, struct buf *sql)
                   "EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND "
                   "a.attnum > 0 AND a.xmin <> y.xmin AND age(a.xmin) <= slot.bound), "
                   "age(t.attached) <= slot.bound, c.relreplident, "
-                  "c.relkind <> 'r' OR c.relpersistence <> 'p' "
+                  "c.relkind <> 'r' OR c.relpersistence <> 'p', ");
+    buf_printf(sql, "NOT coalesce((SELECT %s%s FROM pub), false), ", old_member_sql,
+               s->facts.version >= 150000 ? old_schema_member_sql : "");
+    buf_puts(sql, "pg_catalog.pg_current_snapshot() "
                   "FROM t JOIN pg_catalog.pg_class c ON c.oid = t.oid AND c.relkind <> 'p' "
                   "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
                   "JOIN pg_catalog.pg_type y ON y.oid = c.reltype LEFT JOIN slot ON true");

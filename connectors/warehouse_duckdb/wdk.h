@@ -112,6 +112,9 @@ bool wdk_uuid(const char *p, size_t len, duckdb_hugeint *out);
 bool wdk_maintain(struct session *s, bool idle, struct error *err);
 bool wdk_checkpoint(struct session *s, struct error *err);
 
+/* wdk_literal.c: dialect.literal */
+const char *wdk_literal(struct buf *out, const struct load_column *c, const struct value *v);
+
 /* wdk_dialect.c */
 extern const struct dialect wdk_dialect;
 

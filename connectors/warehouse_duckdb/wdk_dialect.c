@@ -95,6 +95,7 @@ const struct dialect wdk_dialect = {
     .merge = false,
     .temp_prefix = "temp.main.",
     .lock_share = NULL,
+    .lock_probe = NULL,
     .row_id = "rowid",
     .bigint = "BIGINT",
     .timestamptz = "TIMESTAMP WITH TIME ZONE",
@@ -102,4 +103,5 @@ const struct dialect wdk_dialect = {
     .smallint = "SMALLINT",
     .column = column,
     .same_text = same_text,
+    .literal = wdk_literal,
 };

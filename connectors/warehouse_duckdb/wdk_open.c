@@ -11,6 +11,7 @@
  *
  * A file that cannot be used is left as it was found.
  */
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
@@ -351,6 +352,7 @@ bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *er
     if (!w->listed || !check_header(w->path, err) || !check_log(w, err) ||
         !open_database(w, cfg, err))
         goto fail;
+    FAILPOINT("wdk.after-attach"); /* a log that was left has been replayed */
     clean_temp(w->temp_directory, began);
     if (!pin_settings(w, err))
         goto fail;
@@ -374,6 +376,7 @@ void wdk_close(struct warehouse *w)
             log_failure(LOG_WARN, "checkpoint of the DuckDB file at the end", &err);
         wdk_disconnect(s);
         duckdb_close(&w->db);
+        FAILPOINT("wdk.after-close");
     }
     if (w->listed)
         unlist_path(w->path);

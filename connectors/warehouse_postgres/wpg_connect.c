@@ -23,7 +23,7 @@ static const char pinned_settings[] =
     "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
     "SET transform_null_equals = off; SET search_path = ''; SET row_security = off;"
     /* no limit but our own */
-    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0;"
+    "SET statement_timeout = 0; SET lock_timeout = '10s'; SET idle_session_timeout = 0;"
     "SET default_transaction_read_only = off; SET default_transaction_deferrable = off;"
     "SET default_transaction_isolation = 'read committed';"
     /* an acknowledged commit is flushed */

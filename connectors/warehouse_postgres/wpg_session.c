@@ -7,6 +7,7 @@
  */
 #include "common/pg_sqlstate.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "warehouse_postgres/wpg.h"
@@ -341,6 +342,7 @@ bool wpg_commit(struct session *s, struct error *err)
     PGresult *res;
     bool committed;
 
+    FAILPOINT("wpg.before-commit");
     if (!wpg_run(s, "COMMIT", PGRES_COMMAND_OK, PGRES_COMMAND_OK, &res, err)) {
         error_prefix(err, "COMMIT");
         return false;
@@ -351,6 +353,7 @@ bool wpg_commit(struct session *s, struct error *err)
     if (!committed)
         return error_set(err, ERROR_RETRY,
                          "COMMIT: the transaction had failed and was rolled back");
+    FAILPOINT("wpg.after-commit");
     return true;
 }
 

@@ -43,7 +43,8 @@ struct table {
     const int *keys;       /* column indices in key order */
     char replica_identity; /* Postgres: d n f i; 0 unknown */
     uint32_t relfilenode;  /* Postgres: of the rows as of this version; 0 for partition roots */
-    int64_t est_rows;      /* the catalogue's estimates, for plan and progress; -1 unknown */
+    int natts;        /* Postgres: no column with an attnum above this was there yet; 0 unknown */
+    int64_t est_rows; /* the catalogue's estimates, for plan and progress; -1 unknown */
     int64_t est_bytes;
     const char *row_filter; /* the publication's WHERE, or NULL */
     bool partitioned;       /* a root whose leaves hold the rows */

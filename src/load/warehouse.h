@@ -60,6 +60,8 @@ struct dialect {
     bool merge;                          /* upsert = MERGE; else DELETE USING + INSERT */
     const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
     const char *lock_share;  /* " FOR SHARE", or NULL where one process owns the whole file */
+    const char *lock_probe; /* "LOCK TABLE t" and this fails at once if rows of t cannot be changed
+                               now; NULL: nobody holds locks */
     const char *row_id;      /* pseudo-column that identifies a row: "ctid", "rowid" */
     const char *bigint, *timestamptz, *text, *smallint; /* type names */
     /*
@@ -76,6 +78,14 @@ struct dialect {
     /* An SQL expression whose text is equal iff two rows' values of the column are the same,
      * NULLs too when compared with =: for tables without a key. expr: the column reference. */
     void (*same_text)(struct buf *out, const struct column *c, const char *expr);
+    /*
+     * Appends v (VALUE_SET, of the column's kind) as a quoted literal that the engine takes for a
+     * value of the column's type, exactly, where that type is known (DEFAULT in a column's
+     * definition). A plain constant, no cast: DuckDB would turn one into an UPDATE of the table,
+     * Postgres would cut a text that is too long. Returns NULL, or what it is that the type cannot
+     * hold ("NaN"); then nothing was appended.
+     */
+    const char *(*literal)(struct buf *out, const struct load_column *c, const struct value *v);
 };
 
 struct warehouse_ops {

@@ -7,10 +7,15 @@
  *   connect prepare mark drop check plan     point durable|temporary     tables load close
  *   remember   keys
  *   start POSITION   poll MS   hold MS   ack POSITION   lag POSITION   stop   quit
+ *   join TABLE   skip TABLE   refuse   no-alter
  *
  * `remember` reads all rows and keeps them without a word; `keys` reads the rows of their keys
  * under the point of now, by one call a table. `poll` polls for MS milliseconds; `hold` only ticks;
- * with `autoack` on, commits and keepalives are acknowledged as they come.
+ * with `autoack` on, commits and keepalives are acknowledged as they come. `join` copies a table at
+ * a point of a second source of the same settings and has the stream carry it from there; `skip`
+ * has its changes skipped. Alterations are taken, unless `refuse` (the engine does not carry the
+ * table on) or `no-alter` (it knows none). `start` goes on with the tables as the stream altered
+ * them.
  */
 #include "config/file.h"
 #include "source_postgres/source_postgres.h"
@@ -28,7 +33,9 @@
 static const struct source_ops *const ops = &source_postgres_ops;
 
 struct probe {
+    const struct config *cfg;
     struct source *s;
+    struct source *second; /* of join */
     struct source_point *point;
     struct arena *arena;
     struct source_table *tables;
@@ -36,6 +43,7 @@ struct probe {
     int64_t csn;
     bool autoack;
     bool quiet;
+    bool refuse, no_alter;
     int64_t rows;
     const struct value **kept; /* rows that were remembered, and the tables that they are of */
     uint32_t *kept_of;
@@ -177,6 +185,45 @@ static bool on_wants(void *ctx, uint32_t oid, const char *schema, const char *na
     return true;
 }
 
+static json_t *columns(const struct table *t);
+
+/* What a restart would find in the books. */
+static void remember(struct probe *p, const struct table *now)
+{
+    int i;
+
+    for (i = 0; i < p->ntables; i++) {
+        if (p->tables[i].table->oid == now->oid)
+            p->tables[i].table = table_copy(p->arena, now);
+    }
+}
+
+static bool on_alter(void *ctx, const struct alteration *a, bool *carried, struct error *err)
+{
+    struct probe *p = ctx;
+    json_t *from = json_array(), *fill = json_object();
+    char identity[2] = {a->now->replica_identity, '\0'};
+    int i;
+
+    (void)err;
+    for (i = 0; i < a->now->ncols; i++) {
+        const struct column *c = &a->now->cols[i];
+
+        if (a->from[i] >= 0) {
+            json_array_append_new(from, json_string(a->was->cols[a->from[i]].name));
+            continue;
+        }
+        json_array_append_new(from, json_null());
+        json_object_set_new(fill, c->name, one_value(c, &a->fill[i]));
+    }
+    *carried = !p->refuse;
+    print(json_pack("{s:o, s:i, s:o, s:o, s:o, s:s, s:s, s:i}", "alter", full_name(a->now), "was",
+                    a->was->ncols, "from", from, "fill", fill, "columns", columns(a->now),
+                    "identity", identity, "topic", a->now->topic, "natts", a->now->natts));
+    remember(p, a->now);
+    return true;
+}
+
 static bool on_read(void *ctx, const struct table *t, const struct value *values, struct error *err)
 {
     struct probe *p = ctx;
@@ -199,13 +246,8 @@ static bool on_remember(void *ctx, const struct table *t, const struct value *va
 
     (void)err;
     for (i = 0; i < t->ncols; i++) {
-        enum type_kind k = t->cols[i].kind;
-        bool number = k == TYPE_BOOL || k == TYPE_INT16 || k == TYPE_INT32 || k == TYPE_INT64 ||
-                      k == TYPE_FLOAT32 || k == TYPE_FLOAT64 || k == TYPE_DATE || k == TYPE_TIME ||
-                      k == TYPE_TIMESTAMP || k == TYPE_TIMESTAMPTZ;
-
         copy[i] = values[i];
-        if (values[i].state == VALUE_SET && !number)
+        if (values[i].state == VALUE_SET && type_kind_is_text(t->cols[i].kind))
             copy[i].s.p = arena_strndup(p->arena, values[i].s.p, values[i].s.len);
     }
     p->kept = mem_realloc(p->kept, n * sizeof(*p->kept));
@@ -224,10 +266,11 @@ static json_t *columns(const struct table *t)
         const struct column *c = &t->cols[i];
 
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:b, s:i, s:b, s:i, s:i, s:s?}", "name", c->name,
-                            "kind", type_kind_name(c->kind), "type", c->source_type, "nullable",
-                            c->nullable, "key", c->key_pos, "identity", c->identity, "precision",
-                            c->precision, "scale", c->scale, "allowed", c->allowed));
+            list, json_pack("{s:s, s:s, s:s, s:b, s:i, s:b, s:i, s:i, s:s?, s:s, s:s?, s:i}",
+                            "name", c->name, "kind", type_kind_name(c->kind), "type",
+                            c->source_type, "nullable", c->nullable, "key", c->key_pos, "identity",
+                            c->identity, "precision", c->precision, "scale", c->scale, "allowed",
+                            c->allowed, "field", c->field, "def", c->def, "attnum", c->attnum));
     }
     return list;
 }
@@ -304,6 +347,72 @@ static bool start(struct probe *p, const char *position, struct error *err)
     return ok;
 }
 
+static struct source_table *find_table(struct source_table *tables, int n, const char *name)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (strcmp(tables[i].table->name, name) == 0)
+            return &tables[i];
+    }
+    return NULL;
+}
+
+static bool skip(struct probe *p, const char *name, struct error *err)
+{
+    struct source_table *t = find_table(p->tables, p->ntables, name);
+    struct stream_table st = {.skip = true};
+
+    if (t == NULL)
+        return error_set(err, ERROR_FATAL, "no table %s", name);
+    st.table = t->table;
+    return ops->stream_table(p->s, &st, NULL, err);
+}
+
+/* Copies the table at the point and hands it to the stream. */
+static bool join_at(struct probe *p, struct source_point *point, int64_t csn, const char *name,
+                    struct error *err)
+{
+    struct stream_table st = {.s = csn};
+    struct source_reader *r = NULL;
+    struct source_table *tables, *t, *old;
+    int n, k;
+    bool ok;
+
+    if (!ops->point_tables(point, p->arena, &tables, &n, err))
+        return false;
+    t = find_table(tables, n, name);
+    if (t == NULL)
+        return error_set(err, ERROR_FATAL, "no table %s", name);
+    ok = ops->reader_open(point, &r, err);
+    for (k = 0; ok && k < t->nchunks; k++)
+        ok = ops->reader_chunk(r, t->table, &t->chunks[k], on_read, p, err);
+    ops->reader_close(r);
+    st.table = t->table;
+    old = find_table(p->tables, p->ntables, name);
+    if (old != NULL)
+        old->table = t->table;
+    return ok && ops->stream_table(p->s, &st, point, err);
+}
+
+static bool join(struct probe *p, const char *name, struct error *err)
+{
+    struct source_identity id;
+    struct source_point *point = NULL;
+    char position[POSITION_SIZE];
+    int64_t csn;
+    bool ok;
+
+    if (p->second == NULL &&
+        (!ops->open(&p->second, p->cfg, err) || !ops->connect(p->second, &id, err)))
+        return false;
+    ok = ops->prepare(p->second, err) &&
+         ops->point_open(p->second, false, &point, &csn, position, err) &&
+         join_at(p, point, csn, name, err);
+    ops->point_close(point);
+    return ok;
+}
+
 static bool poll_for(struct probe *p, int ms, struct error *err)
 {
     struct change_sink sink = {.ctx = p,
@@ -311,6 +420,7 @@ static bool poll_for(struct probe *p, int ms, struct error *err)
                                .change = on_change,
                                .commit = on_commit,
                                .idle = on_idle,
+                               .alter = p->no_alter ? NULL : on_alter,
                                .wants_load = on_wants};
     int64_t end = clock_mono_ms() + ms;
     bool drained;
@@ -415,6 +525,10 @@ static bool command(struct probe *p, const char *cmd, const char *arg, struct er
         return start(p, arg, err);
     if (strcmp(cmd, "poll") == 0)
         return poll_for(p, atoi(arg), err);
+    if (strcmp(cmd, "join") == 0)
+        return join(p, arg, err);
+    if (strcmp(cmd, "skip") == 0)
+        return skip(p, arg, err);
     if (strcmp(cmd, "hold") == 0)
         return hold_for(p, atoi(arg), err);
     if (strcmp(cmd, "close") == 0) {
@@ -430,6 +544,10 @@ static bool command(struct probe *p, const char *cmd, const char *arg, struct er
         p->autoack = true;
     } else if (strcmp(cmd, "quiet") == 0) {
         p->quiet = true;
+    } else if (strcmp(cmd, "refuse") == 0) {
+        p->refuse = true;
+    } else if (strcmp(cmd, "no-alter") == 0) {
+        p->no_alter = true;
     } else if (strcmp(cmd, "cancel") == 0) {
         ops->cancel(p->s);
     } else {
@@ -483,6 +601,7 @@ int main(int argc, char **argv)
         arena_free(p.arena);
         return 1;
     }
+    p.cfg = cfg;
     cancel_me = p.s;
     signal(SIGUSR1, on_signal);
     while (fgets(line, sizeof(line), stdin) != NULL) {
@@ -505,6 +624,7 @@ int main(int argc, char **argv)
     }
     ops->point_close(p.point);
     ops->close(p.s);
+    ops->close(p.second);
     config_free(cfg);
     mem_free(p.kept);
     mem_free(p.kept_of);

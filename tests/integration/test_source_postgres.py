@@ -360,7 +360,9 @@ def test_column_list_and_row_filter(source, db, probes):
     ("ALTER TABLE t DROP v", "columns"),
 ])
 def test_altered(source, db, probe, ddl, why):
+    """With an engine that takes no alterations: every one is a load."""
     source.script("CREATE TABLE t(id int PRIMARY KEY, v text); CREATE TABLE o(id int PRIMARY KEY)", db)
+    probe("no-alter")
     start(probe)
     source.script(f"INSERT INTO t VALUES (1); {ddl}; INSERT INTO o VALUES (1)", db)
     events = probe.poll_until(lambda e: e.get("table", "").endswith(".o"))
