@@ -15,6 +15,7 @@
 #include "source_postgres/slot.h"
 #include "source_postgres/source_block.h"
 #include "source_postgres/stream.h"
+#include "source_postgres/timeline.h"
 #include "source_postgres/watch.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -356,11 +357,13 @@ const struct source_ops source_postgres_ops = {
     .prepare = publication_prepare,
     .mark_read = slot_mark_read,
     .mark_drop = slot_mark_drop,
+    .timeline_follows = timeline_follows,
     .point_open = point_open,
     .point_close = point_close,
     .point_tables = point_tables,
     .reader_open = snapshot_reader_open,
     .reader_chunk = snapshot_reader_chunk,
+    .reader_keys = snapshot_reader_keys,
     .reader_close = snapshot_reader_close,
     .stream_start = stream_start,
     .stream_table = stream_table,

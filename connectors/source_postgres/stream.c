@@ -14,6 +14,7 @@
 #include "source_postgres/point.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/stream_internal.h"
+#include "source_postgres/timeline.h"
 #include "source_postgres/watch.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -130,8 +131,8 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
     pg_cancel_clear(&s->wake);
     if (!watch_start(s->watch, st->relations, tables, n, err) ||
         !relations_prepare(st->relations, tables, n, err) ||
-        !pg_conn_open(&st->conn, &s->target, "stream", true, err) || !read_timeout(st, err) ||
-        !start_replication(st, err)) {
+        !pg_conn_open(&st->conn, &s->target, "stream", true, err) ||
+        !timeline_same(s, st->conn, err) || !read_timeout(st, err) || !start_replication(st, err)) {
         watch_stop(s->watch);
         stream_free(st);
         return false;

@@ -150,6 +150,8 @@ char *flow_spool_path(const struct pipeline *p, uint32_t oid, int64_t load);
 bool refuse_same_database(struct pipeline *p, struct error *err);
 bool refuse_identity(const struct source_identity *was, const struct source_identity *is,
                      struct error *err);
+/* Another timeline than the checkpoint's, unless its log contains all up to the checkpoint. */
+bool refuse_timeline(struct pipeline *p, struct error *err);
 bool refuse_mark(struct pipeline *p, const struct mark *m, struct error *err);
 
 /* tables.c */

@@ -130,6 +130,27 @@ static bool wait_for_mark(struct pipeline *p, struct mark *m, struct error *err)
                       "after wal_sender_timeout");
 }
 
+/* From here on the checkpoint counts on the server's timeline, which has passed the refusals. */
+static bool take_timeline(struct pipeline *p, struct error *err)
+{
+    uint32_t was = p->checkpoint.identity.timeline;
+
+    if (was == p->identity.timeline)
+        return true;
+    p->failed_side = SIDE_SINK;
+    if (!p->o.warehouse->begin(p->books.session, err))
+        return false;
+    if (!books_checkpoint_identity(&p->books, p->checkpoint.position, &p->identity, err) ||
+        !p->o.warehouse->commit(p->books.session, err)) {
+        p->o.warehouse->rollback(p->books.session);
+        return false;
+    }
+    p->checkpoint.identity = p->identity;
+    log_info("timeline accepted from=%u to=%u position=%s", was, p->identity.timeline,
+             p->checkpoint.position);
+    return true;
+}
+
 static bool prepare_resume(struct pipeline *p, struct error *err)
 {
     struct mark m;
@@ -142,8 +163,9 @@ static bool prepare_resume(struct pipeline *p, struct error *err)
     if (!books_checkpoint_read(&p->books, &p->checkpoint, err))
         return false;
     p->failed_side = SIDE_SOURCE;
-    if (!refuse_mark(p, &m, err))
+    if (!refuse_timeline(p, err) || !refuse_mark(p, &m, err) || !take_timeline(p, err))
         return false;
+    p->failed_side = SIDE_SOURCE;
     if (!p->o.source->prepare(p->src, err))
         return false;
     p->failed_side = SIDE_SINK;
@@ -242,8 +264,9 @@ bool prepare_attempt(struct pipeline *p, struct error *err)
     p->failed_side = SIDE_SINK;
     if (p->wh == NULL && !p->o.warehouse->open(&p->wh, p->o.sink_config, err))
         return false;
-    if (!pipeline_connect(p, "books", false, &p->books.session, err) || !books_open(&p->books, err) ||
-        !refuse_same_database(p, err) || !books_checkpoint_read(&p->books, &p->checkpoint, err))
+    if (!pipeline_connect(p, "books", false, &p->books.session, err) ||
+        !books_open(&p->books, err) || !refuse_same_database(p, err) ||
+        !books_checkpoint_read(&p->books, &p->checkpoint, err))
         return false;
     if (one_shot(p))
         return prepare_once(p, err);

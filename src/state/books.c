@@ -294,3 +294,29 @@ bool books_intent_clear(struct books *b, struct error *err)
 {
     return books_delete_all(b, "intents", err);
 }
+
+bool books_checkpoint_identity(struct books *b, const char *position,
+                               const struct source_identity *id, struct error *err)
+{
+    struct buf sql = {0};
+    char *identity = identity_text(id);
+    int64_t n = 0;
+    bool ok;
+
+    buf_puts(&sql, "UPDATE penstock.checkpoints SET source_identity = ");
+    buf_sql_string(&sql, identity);
+    books_where(&sql, b);
+    buf_puts(&sql, " AND \"position\" = ");
+    buf_sql_string(&sql, position);
+    ok = books_exec(b, &sql, &n, err);
+    if (ok && n != 1)
+        ok = error_set(err, ERROR_RETRY, "the checkpoint is not at %s any more", position);
+    buf_reset(&sql);
+    buf_puts(&sql, "UPDATE penstock.tables SET loaded = false, updated_at = now()");
+    books_where(&sql, b);
+    buf_puts(&sql, " AND state = 'loading' AND loaded");
+    ok = ok && books_exec(b, &sql, NULL, err);
+    free(identity);
+    buf_free(&sql);
+    return ok;
+}

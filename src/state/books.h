@@ -93,6 +93,13 @@ bool books_checkpoint_take(struct books *b, const char *position, bool *taken, s
 bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn, int64_t commit_us,
                               struct error *err);
 /*
+ * The source goes on as id (another timeline) from this position on. What was copied and is not
+ * live yet is to be copied again: its point may lie in log that the source no longer has. Wants a
+ * transaction. ERROR_RETRY if the checkpoint stands elsewhere.
+ */
+bool books_checkpoint_identity(struct books *b, const char *position,
+                               const struct source_identity *id, struct error *err);
+/*
  * Forgets checkpoint, chunks, wanted keys and loads that have begun (not the data): one row is left
  * of each table, the live one's if there is one, and the next run loads everything. In a
  * transaction of its own.
