@@ -6,6 +6,7 @@
 #include "state/books.h"
 
 #include "state/books_internal.h"
+#include "util/causes.h"
 #include "util/clock.h"
 
 #include <jansson.h>
@@ -98,11 +99,11 @@ static bool check_version(const struct rowset *r, struct error *err)
         r->nrows > 0 && rowset_get(r, 0, 0) != NULL ? strtol(rowset_get(r, 0, 0), NULL, 10) : 0;
 
     if (version > BOOKS_VERSION) {
-        error_set(err, ERROR_CONFIG,
-                  "the warehouse's schema penstock has version %ld, written by a newer penstock "
-                  "(this one knows %d)",
-                  version, BOOKS_VERSION);
-        return error_hint(err, "run that newer penstock again");
+        error_cause(err, CAUSE_BOOKS_NEWER,
+                    "the warehouse's schema penstock has version %ld, written by a newer penstock "
+                    "(this one knows %d)",
+                    version, BOOKS_VERSION);
+        return false;
     }
     return true;
 }
@@ -130,7 +131,7 @@ bool books_open(struct books *b, struct error *err)
         b->ops->rollback(b->session);
         /* Another connector makes them at this moment: 23505, 42P06, 42P07. */
         if (strcmp(err->sqlstate, "23505") == 0 || strncmp(err->sqlstate, "42P0", 4) == 0)
-            err->kind = ERROR_RETRY;
+            error_because(err, CAUSE_BOOKS_RACE);
     }
 out:
     arena_free(a);
@@ -166,7 +167,8 @@ static bool identity_parse(const char *text, struct source_identity *id, struct 
         id->timeline = (uint32_t)timeline;
         id->database_oid = (uint32_t)oid;
     } else {
-        error_set(err, ERROR_FATAL, "penstock.checkpoints: source_identity is not readable");
+        error_cause(err, CAUSE_BOOKS_UNREADABLE,
+                    "penstock.checkpoints: source_identity is not readable");
     }
     json_decref(j);
     return ok;
@@ -258,7 +260,8 @@ bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn
     books_where(&sql, b);
     ok = books_exec(b, &sql, &n, err);
     if (ok && n != 1)
-        ok = error_set(err, ERROR_FATAL, "the checkpoint row vanished inside our own transaction");
+        ok = error_cause(err, CAUSE_CHECKPOINT_GONE,
+                         "the checkpoint row vanished inside our own transaction");
     buf_free(&sql);
     return ok;
 }

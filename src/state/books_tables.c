@@ -7,6 +7,7 @@
 #include "state/books.h"
 
 #include "state/books_internal.h"
+#include "util/causes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,8 +81,8 @@ static bool read_columns(struct books *b, struct arena *a, struct table_record *
         for (int c = 0; c < t->ncols; c++) {
             read_column(a, &r, first + c, &t->cols[c]);
             if (t->cols[c].kind == TYPE_COUNT)
-                return error_set(err, ERROR_FATAL, "penstock.columns: unknown kind of column %s",
-                                 t->cols[c].name);
+                return error_cause(err, CAUSE_BOOKS_UNREADABLE,
+                                   "penstock.columns: unknown kind of column %s", t->cols[c].name);
         }
         table_index_keys(a, t);
     }
@@ -304,8 +305,8 @@ bool books_table_loaded(struct books *b, uint32_t oid, int64_t load, int64_t row
     buf_printf(&sql, " AND load = %lld", (long long)load);
     ok = books_exec(b, &sql, &n, err);
     if (ok && n != 1)
-        ok = error_set(err, ERROR_CONFLICT, "load %lld of a table is not ours any more",
-                       (long long)load);
+        ok = error_cause(err, CAUSE_LOAD_TAKEN, "load %lld of a table is not ours any more",
+                         (long long)load);
     buf_free(&sql);
     return ok;
 }
@@ -351,9 +352,9 @@ bool books_load_lock(struct books *b, uint32_t oid, int64_t load, struct error *
     buf_printf(&sql, " AND load = %lld%s", (long long)load, share ? share : "");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
     if (ok && r.nrows != 1) {
-        ok = error_set(err, ERROR_CONFLICT, "load %lld of table %u was replaced by another process",
-                       (long long)load, oid);
-        error_hint(err, "only one penstock may feed these tables: stop the other one");
+        ok = error_cause(err, CAUSE_LOAD_TAKEN,
+                         "load %lld of table %u was replaced by another process", (long long)load,
+                         oid);
     }
     buf_free(&sql);
     arena_free(a);
