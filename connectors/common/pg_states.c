@@ -56,6 +56,8 @@ const struct pg_state pg_states[] = {
         "name a role that exists in connection.url or connection.user"),
     ROW("0Z", "diagnostics_exception", FOREIGN, CONFIG, DATA, "a user's trigger failed",
         EVENT_TRIGGER, DROP_TRIGGER),
+    ROW("10", "invalid_argument_for_xquery", FOREIGN, CONFIG, DATA, "a user's function failed",
+        EVENT_TRIGGER, DROP_TRIGGER),
     ROW("20", "case_not_found", FOREIGN, CONFIG, DATA, "a user's trigger failed", EVENT_TRIGGER,
         DROP_TRIGGER),
     ROW("21", "cardinality_violation", PLAIN, CONFIG, DATA,

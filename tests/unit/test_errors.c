@@ -59,10 +59,10 @@ static void causes_are_complete(void **state)
 }
 
 /* Every class of errors of the manual's appendix A; 00, 01 and 02 are none. */
-static const char *const classes[] = {"03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20",
-                                      "21", "22", "23", "24", "25", "26", "27", "28", "2B", "2D",
-                                      "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42", "44",
-                                      "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX"};
+static const char *const classes[] = {
+    "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "22", "23",
+    "24", "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F",
+    "40", "42", "44", "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX"};
 
 static void states_are_complete(void **state)
 {
@@ -488,7 +488,7 @@ static const struct {
      "duckdb-transaction"},
     {DUCKDB_ERROR_TRANSACTION,
      "TransactionContext Error: Failed to commit: PRIMARY KEY or UNIQUE constraint violation",
-     ERROR_DATA, "duckdb-commit-constraint"},
+     ERROR_CONFIG, "duckdb-commit-constraint"},
     {DUCKDB_ERROR_CATALOG, "Catalog Error: Table with name t does not exist!", ERROR_DATA,
      "duckdb-catalog"},
     {DUCKDB_ERROR_CATALOG, "Catalog Error: an index depends on it", ERROR_CONFIG, "duckdb-depends"},
