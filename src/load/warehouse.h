@@ -16,6 +16,7 @@
 #include "quality/findings.h"
 #include "util/arena.h"
 #include "util/buf.h"
+#include "util/causes.h"
 
 struct warehouse;
 struct session;
@@ -134,6 +135,10 @@ struct warehouse_ops {
     /* After a batch or a load has been committed: the engine's own upkeep (checkpoints, vacuum).
      * Outside a transaction. May be NULL. */
     bool (*maintain)(struct session *s, bool idle, struct error *err);
+
+    /* docs/errors.md: the i-th row of what the engine's own errors mean; false: there are no more.
+     * May be NULL. */
+    bool (*error_note)(size_t i, struct error_note *out);
 };
 
 #endif

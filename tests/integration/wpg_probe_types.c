@@ -383,7 +383,7 @@ void probe_loader(struct session *s)
                       &nulled, &err),
           ERROR_FATAL);
     OK(ops->exec(s, "DROP TABLE pg_temp.one", NULL, &err));
-    FAILS(append_text(s, "text", TYPE_TEXT, OVERFLOW_STOP, nul, &nulled, &err), ERROR_FATAL);
+    FAILS(append_text(s, "text", TYPE_TEXT, OVERFLOW_STOP, nul, &nulled, &err), ERROR_DATA);
     OK(ops->exec(s, "SELECT 1", NULL, &err));
     mem_free(big);
     arena_free(a);
