@@ -145,6 +145,8 @@ static void put_types(struct statements *s, const struct target *was, const stru
         buf_puts(&s->sql, " ALTER COLUMN ");
         buf_sql_ident(&s->sql, c->name);
         buf_printf(&s->sql, " SET DATA TYPE %s", c->type);
+        if (s->t->dialect->retype != NULL)
+            s->t->dialect->retype(&s->sql, &was->cols[al->from[i]], c);
         end(s);
     }
 }
