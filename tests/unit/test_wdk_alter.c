@@ -239,6 +239,8 @@ static void test_misfits(void **state)
             assert_int_equal(f->err.kind, ERROR_DATA);
             assert_null(strstr(f->err.message, "secret"));
             ops->rollback(f->s);
+            exec(f, "DELETE FROM s.\"Tab le\"");
+            assert_false(alter(f, &t));
         }
     }
 }

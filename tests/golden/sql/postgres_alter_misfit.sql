@@ -1,7 +1,7 @@
 CREATE SCHEMA IF NOT EXISTS "public";
 CREATE TABLE "public"."t" ("id" bigint NOT NULL, "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
 -- version 2
-ALTER TABLE "public"."t" ADD COLUMN "d" numeric(10,2) DEFAULT CAST('a number with more decimal places than the column' AS smallint);
+ALTER TABLE "public"."t" ADD COLUMN "d" smallint DEFAULT 'a number with more decimal places than the column';
 ALTER TABLE "public"."t" ALTER COLUMN "d" DROP DEFAULT;
 CREATE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" smallint, "_penstock_mask" text, "_penstock_o1" bigint, "id" bigint, "d" numeric(10,2), "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
 DELETE FROM "public"."t" AS t USING pg_temp."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 0 AND t."id" = s."id";
