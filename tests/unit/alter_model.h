@@ -256,18 +256,15 @@ static inline int am_find(const struct table *t, int attnum)
     return -1;
 }
 
-/* Alters the model; the alteration lives as long as it. */
-static inline struct alteration *am_alter(struct am *m)
+/* m->live is another: its next version. The alteration lives as long as the model. */
+static inline struct alteration *am_altered(struct am *m)
 {
     struct am_version *was = am_current(m);
     struct alteration *al = arena_calloc(m->a, 1, sizeof(*al));
     int *from = arena_calloc(m->a, AM_COLS, sizeof(*from));
     struct value *fill = arena_calloc(m->a, AM_COLS, sizeof(*fill));
-    unsigned times = 1 + am_random(m, 4);
     int i, r;
 
-    while (times-- > 0)
-        am_alter_once(m);
     if (strcmp(was->source->cols[0].name, m->live[0].name) != 0)
         m->key_id++;
     am_version(m);
@@ -285,6 +282,15 @@ static inline struct alteration *am_alter(struct am *m)
     }
     was->next = al;
     return al;
+}
+
+static inline struct alteration *am_alter(struct am *m)
+{
+    unsigned times = 1 + am_random(m, 4);
+
+    while (times-- > 0)
+        am_alter_once(m);
+    return am_altered(m);
 }
 
 /* --- statements --- */
