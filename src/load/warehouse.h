@@ -87,6 +87,12 @@ struct dialect {
      * hold ("NaN"); then nothing was appended.
      */
     const char *(*literal)(struct buf *out, const struct load_column *c, const struct value *v);
+    /*
+     * Appends " USING expression" where the engine's own cast of a column to its wider type would
+     * not keep the values' text. now: as it is called when its type is changed. NULL: it always
+     * does.
+     */
+    void (*retype)(struct buf *out, const struct load_column *was, const struct load_column *now);
 };
 
 struct warehouse_ops {

@@ -326,6 +326,7 @@ int main(int argc, char **argv)
     probe_types(s);
     probe_loader(s);
     probe_apply(s);
+    probe_alter(s);
     statements(s);
     ops->disconnect(s);
     OK(ops->connect(h.w, "penstock:probe:main", &s, &err));
