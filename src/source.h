@@ -18,6 +18,7 @@
 #include "change/change.h"
 #include "config/config.h"
 #include "quality/findings.h"
+#include "util/causes.h"
 
 struct source;        /* one connector's state; each connector defines its own */
 struct source_point;  /* an exact point with its snapshot, kept open */
@@ -164,6 +165,10 @@ struct source_ops {
 
     /* The event's source block. */
     const struct source_block *block;
+
+    /* docs/errors.md: the i-th row of what the server's own errors mean; false: there are no more.
+     * May be NULL. */
+    bool (*error_note)(size_t i, struct error_note *out);
 };
 
 #endif

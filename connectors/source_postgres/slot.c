@@ -6,7 +6,7 @@
  */
 #include "source_postgres/slot.h"
 
-#include "source_postgres/pg_error.h"
+#include "common/pg_error.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -54,19 +54,17 @@ static bool check_kind(const struct source *s, const PGresult *res, struct error
     const char *slot = s->settings.slot;
 
     if (strcmp(PQgetvalue(res, 0, S_TYPE), "logical") != 0)
-        error_set(err, ERROR_CONFIG, "replication slot \"%s\" is a physical one", slot);
+        error_cause(err, CAUSE_SLOT_UNUSABLE, "replication slot \"%s\" is a physical one", slot);
     else if (strcmp(PQgetvalue(res, 0, S_PLUGIN), "pgoutput") != 0)
-        error_set(err, ERROR_CONFIG, "replication slot \"%s\" uses the plugin %s, not pgoutput",
-                  slot, PQgetvalue(res, 0, S_PLUGIN));
+        error_cause(err, CAUSE_SLOT_UNUSABLE,
+                    "replication slot \"%s\" uses the plugin %s, not pgoutput", slot,
+                    PQgetvalue(res, 0, S_PLUGIN));
     else if (!pg_bool(res, 0, S_OURS))
-        error_set(err, ERROR_CONFIG, "replication slot \"%s\" belongs to database \"%s\"", slot,
-                  PQgetvalue(res, 0, S_DATABASE));
+        error_cause(err, CAUSE_SLOT_UNUSABLE, "replication slot \"%s\" belongs to database \"%s\"",
+                    slot, PQgetvalue(res, 0, S_DATABASE));
     else
         return true;
-    return error_hint(err,
-                      "set slot.name to a name that is free, or drop it if nobody uses it: "
-                      "SELECT pg_drop_replication_slot('%s')",
-                      slot);
+    return error_fill(err, "slot", slot);
 }
 
 bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
@@ -128,8 +126,8 @@ bool slot_mark_drop(struct source *s, struct error *err)
     if (!ok)
         return true; /* there is none: done */
     if (pid != 0)
-        return error_set(err, ERROR_RETRY, "replication slot \"%s\" is read by pid %d",
-                         s->settings.slot, pid);
+        return error_cause(err, CAUSE_SLOT_IN_USE, "replication slot \"%s\" is read by pid %d",
+                           s->settings.slot, pid);
     if (!pg_control(s, &c, err))
         return false;
     buf_puts(&sql, "SELECT pg_drop_replication_slot(");
@@ -195,11 +193,8 @@ static bool await_slot(struct source *s, struct pg_conn *maker, const char *name
 static bool slot_failure(const char *name, struct error *err)
 {
     if (strcmp(err->sqlstate, "42710") == 0) {
-        err->kind = ERROR_CONFLICT;
-        return error_hint(err,
-                          "slot \"%s\" belongs to something else or to a lost run: set slot.name "
-                          "to another name, or remove it with penstock remove",
-                          name);
+        error_because(err, CAUSE_SLOT_FOREIGN);
+        return error_fill(err, "slot", name);
     }
     return false;
 }

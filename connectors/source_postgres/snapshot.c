@@ -7,8 +7,9 @@
  */
 #include "source_postgres/snapshot_internal.h"
 
+#include "common/pg_error.h"
+#include "source_postgres/catalog.h"
 #include "source_postgres/copy_text.h"
-#include "source_postgres/pg_error.h"
 #include "source_postgres/pg_value.h"
 #include "util/failpoint.h"
 #include "util/mem.h"
@@ -47,8 +48,8 @@ void snapshot_reader_close(struct source_reader *r)
 
 bool snapshot_rewritten(const struct table *t, const char *why, struct error *err)
 {
-    error_set(err, ERROR_RETRY, "table %s.%s was %s while it was read", t->schema, t->name, why);
-    error_hint(err, "it is loaded again under a new snapshot");
+    error_cause(err, CAUSE_TABLE_CHANGED, "table %s.%s was %s while it was read", t->schema,
+                t->name, why);
     if (err != NULL)
         err->table = t->oid;
     return false;
@@ -235,9 +236,15 @@ bool snapshot_failed(struct source_reader *r, const struct table *t, struct erro
     if (err == NULL)
         return false;
     if (strcmp(err->sqlstate, "42501") == 0) { /* the right was taken away: this table's fault */
-        err->kind = ERROR_DATA;
-        error_hint(err, "run: GRANT SELECT ON the table and its partitions TO %s",
-                   r->point->s->facts.user);
+        struct buf table = {0}, role = {0};
+
+        catalog_qualified(&table, t->schema, t->name);
+        buf_sql_ident(&role, r->point->s->facts.user);
+        error_because(err, CAUSE_TABLE_UNREADABLE);
+        error_fill(err, "table", buf_cstr(&table));
+        error_fill(err, "role", buf_cstr(&role));
+        buf_free(&table);
+        buf_free(&role);
     }
     if (err->kind == ERROR_DATA)
         err->table = t->oid;

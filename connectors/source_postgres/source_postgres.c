@@ -8,8 +8,8 @@
  */
 #include "source_postgres/source_postgres.h"
 
+#include "common/pg_error.h"
 #include "source_postgres/check.h"
-#include "source_postgres/pg_error.h"
 #include "source_postgres/point.h"
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
@@ -296,7 +296,7 @@ bool pg_control(struct source *s, struct pg_conn **out, struct error *err)
         pg_conn_close(s->control);
         s->control = NULL;
         s->has_facts = false;
-        return error_set(err, ERROR_RETRY, "another server answers at this address now");
+        return error_cause(err, CAUSE_SERVER_CHANGED, "another server answers at this address now");
     }
     memcpy(f.system, s->facts.system, sizeof(f.system));
     f.timeline = s->facts.timeline;
@@ -342,6 +342,11 @@ static bool source_connect(struct source *s, struct source_identity *id, struct 
     return true;
 }
 
+static bool error_note(size_t i, struct error_note *out)
+{
+    return pg_state_note(PG_SOURCE, i, out);
+}
+
 const struct source_ops source_postgres_ops = {
     .name = "postgres",
     .aliases = (const char *const[]){"postgresql",
@@ -376,4 +381,5 @@ const struct source_ops source_postgres_ops = {
     .position_csn = position_csn,
     .lag_bytes = stream_lag_bytes,
     .block = &source_postgres_block,
+    .error_note = error_note,
 };

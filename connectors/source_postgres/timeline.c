@@ -178,3 +178,18 @@ bool timeline_follows(struct source *s, const struct source_identity *was, const
     PQclear(res);
     return ok;
 }
+
+bool timeline_same(const struct source *s, struct pg_conn *w, struct error *err)
+{
+    PGresult *res;
+    bool same;
+
+    if (!pg_query(w, "identifying the server", "IDENTIFY_SYSTEM", &res, err))
+        return false;
+    same = PQntuples(res) == 1 && strcmp(PQgetvalue(res, 0, 0), s->facts.system) == 0 &&
+           pg_int(res, 0, 1) == s->facts.timeline;
+    PQclear(res);
+    return same || error_set(err, ERROR_RETRY,
+                             "the server at this address was exchanged or promoted while the "
+                             "stream was opened");
+}

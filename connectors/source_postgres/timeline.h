@@ -19,4 +19,7 @@ MUST_CHECK bool timeline_follows(struct source *s, const struct source_identity 
                                  const char *position, bool *follows, char *why, size_t size,
                                  struct error *err);
 
+/* The walsender session w is with the server and timeline that connect met; else ERROR_RETRY. */
+MUST_CHECK bool timeline_same(const struct source *s, struct pg_conn *w, struct error *err);
+
 #endif

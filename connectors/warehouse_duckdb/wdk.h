@@ -4,6 +4,7 @@
 #define PENSTOCK_WDK_H
 
 #include "load/warehouse.h"
+#include "util/causes.h"
 
 #include <duckdb.h>
 #include <pthread.h>
@@ -72,6 +73,19 @@ void wdk_gate_open(struct warehouse *w);
 /* wdk_order.c: remembers the table of a DELETE or UPDATE; ERROR_FATAL if one is then altered. */
 void wdk_order_note(struct buf *changed, const char *sql);
 bool wdk_order_allows(const struct buf *changed, const char *sql, struct error *err);
+
+/* wdk_states.c: what DuckDB's types of errors mean. */
+struct wdk_state {
+    duckdb_error_type type;
+    const char *sign;  /* in the message; NULL: every message of that type */
+    bool quotes_names; /* double quotes in the message hold names; else they may hold values */
+    struct error_note note;
+};
+
+/* The last row is for every type that has none. */
+const struct wdk_state *wdk_state_find(duckdb_error_type type, const char *message);
+/* The i-th row of docs/errors.md; false: there are no more. */
+bool wdk_state_note(size_t i, struct error_note *out);
 
 /* wdk_error.c: kind and message (values masked) from DuckDB's own; returns false. */
 bool wdk_error(struct error *err, duckdb_error_type type, const char *message);

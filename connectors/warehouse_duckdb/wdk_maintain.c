@@ -54,8 +54,8 @@ static int64_t free_space(const struct warehouse *w)
 bool wdk_checkpoint(struct session *s, struct error *err)
 {
     if (free_space(s->w) < wal_size(s->w) + DISK_RESERVE) {
-        error_set(err, ERROR_RETRY, DISK_FULL " of %s is full", s->w->path);
-        return error_hint(err, "make room on the disk of the warehouse file");
+        error_cause(err, CAUSE_DISK_FULL, DISK_FULL " of %s is full", s->w->path);
+        return error_fill(err, "disk", "the warehouse file");
     }
     FAILPOINT("wdk.before-checkpoint");
     if (!wdk_exec(s, "CHECKPOINT", NULL, err))

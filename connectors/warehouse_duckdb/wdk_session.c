@@ -14,7 +14,7 @@
 bool wdk_usable(struct session *s, struct error *err)
 {
     if (atomic_load(&s->cancelled))
-        return error_set(err, ERROR_RETRY, "DuckDB: cancelled");
+        return error_cause(err, CAUSE_CANCELLED, "DuckDB: cancelled");
     if (s->failed)
         return error_set(err, ERROR_RETRY,
                          "DuckDB: a statement of this transaction has failed before");

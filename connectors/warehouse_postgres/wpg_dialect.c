@@ -94,6 +94,18 @@ static void dialect_shape(struct buf *out, const char *schema, const char *name)
     buf_free(&rel);
 }
 
+/* Postgres does not read the text that it prints of the least number of microseconds. */
+static void put_least_interval(struct buf *text, const struct value *v)
+{
+    int32_t months, days;
+    int64_t us;
+
+    if (!interval_parse(v->s.p, v->s.len, &months, &days, &us) || us != INT64_MIN)
+        return;
+    buf_reset(text);
+    buf_printf(text, "%d mons %d days -2562047788 hours -54.775808 secs", months, days);
+}
+
 /*
  * Postgres's own text. What the binary loader would refuse is refused here, too; what only some
  * servers take (an infinite interval), the others refuse themselves.
@@ -113,6 +125,8 @@ static const char *dialect_literal(struct buf *out, const struct load_column *c,
     }
     buf_reset(&scratch);
     value_to_text(&scratch, kind, v);
+    if (kind == TYPE_INTERVAL)
+        put_least_interval(&scratch, v);
     if (why == NULL && scratch.len > 0 && memchr(scratch.data, '\0', scratch.len) != NULL)
         why = "a text with a zero byte";
     if (why == NULL)

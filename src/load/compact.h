@@ -79,10 +79,10 @@ bool compact_alter(struct compact *c, const struct table *t, const struct decode
                    struct encoder *e, const struct alteration *al, struct error *err);
 /*
  * e, an EVENT_ROW of al->was (old and old_decoder: that version as the sink sees it), as one of
- * al->now in *out, its bytes in arena a: for changes that arrive after the target was altered ahead
- * of them. enc: an encoder of al->now. The event is for compact_add; of images that compaction does
- * not look at nothing is left. c: the compact that it will be added to, or one that gets the result
- * through further alterations. Errors as compact_alter.
+ * al->now in *out (which may be e), its bytes in arena a: for changes that arrive after the target
+ * was altered ahead of them. enc: an encoder of al->now. The event is for compact_add; of images
+ * that compaction does not look at nothing is left. c: the compact that it will be added to, or one
+ * that gets the result through further alterations. Errors as compact_alter.
  */
 bool compact_lift_event(struct compact *c, const struct event *e, const struct table *old,
                         const struct decoder *old_decoder, struct encoder *enc,

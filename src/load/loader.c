@@ -8,6 +8,7 @@
 #include "load/loader.h"
 
 #include "load/text.h"
+#include "util/causes.h"
 #include "util/mem.h"
 
 #include <stdio.h>
@@ -255,11 +256,10 @@ static bool agree(struct loader *l, const char *what, int64_t want, int64_t got,
 {
     if (want == got)
         return true;
-    error_set(err, ERROR_DATA,
-              "%s.%s: %s: %lld rows expected in the warehouse, %lld found: the copy differs from "
-              "the source (was it changed by hand?)",
-              l->target->schema, l->target->name, what, (long long)want, (long long)got);
-    error_hint(err, "nothing is to be done: the table is loaded again by itself");
+    error_cause(err, CAUSE_COPY_DIFFERS,
+                "%s.%s: %s: %lld rows expected in the warehouse, %lld found: the copy differs from "
+                "the source (was it changed by hand?)",
+                l->target->schema, l->target->name, what, (long long)want, (long long)got);
     err->table = l->oid;
     err->reload = true;
     return false;

@@ -145,22 +145,29 @@ static void put_types(struct statements *s, const struct target *was, const stru
         buf_puts(&s->sql, " ALTER COLUMN ");
         buf_sql_ident(&s->sql, c->name);
         buf_printf(&s->sql, " SET DATA TYPE %s", c->type);
+        if (s->t->dialect->retype != NULL)
+            s->t->dialect->retype(&s->sql, &was->cols[al->from[i]], c);
         end(s);
     }
 }
 
-/* What the type cannot hold must not get in changed: no number is read from its name. */
-static void put_default(struct statements *s, const struct load_column *c, const struct value *fill)
+/*
+ * " type DEFAULT literal". What the type cannot hold must not get in changed: what it is, which no
+ * number's text is, as the default of a number fails in both engines, also over no rows.
+ */
+static void put_filled(struct statements *s, const struct load_column *c, const struct value *fill)
 {
-    const char *misfit;
+    struct buf literal = {0};
+    const char *misfit = s->t->dialect->literal(&literal, c, fill);
 
-    buf_puts(&s->sql, " DEFAULT ");
-    misfit = s->t->dialect->literal(&s->sql, c, fill);
-    if (misfit == NULL)
-        return;
-    buf_puts(&s->sql, "CAST(");
-    buf_sql_string(&s->sql, misfit);
-    buf_printf(&s->sql, " AS %s)", s->t->dialect->smallint);
+    if (misfit == NULL) {
+        buf_printf(&s->sql, " %s DEFAULT ", c->type);
+        buf_append(&s->sql, literal.data, literal.len);
+    } else {
+        buf_printf(&s->sql, " %s DEFAULT ", s->t->dialect->smallint);
+        buf_sql_string(&s->sql, misfit);
+    }
+    buf_free(&literal);
 }
 
 static void put_added(struct statements *s, const struct alteration *al)
@@ -176,9 +183,10 @@ static void put_added(struct statements *s, const struct alteration *al)
         begin(s);
         buf_puts(&s->sql, " ADD COLUMN ");
         buf_sql_ident(&s->sql, c->name);
-        buf_printf(&s->sql, " %s", c->type);
         if (filled)
-            put_default(s, c, &al->fill[i]);
+            put_filled(s, c, &al->fill[i]);
+        else
+            buf_printf(&s->sql, " %s", c->type);
         end(s);
         if (!filled)
             continue;

@@ -6,6 +6,8 @@
  */
 #include "load/target_internal.h"
 
+#include "util/causes.h"
+
 #include <openssl/sha.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -58,9 +60,8 @@ static const char *column_name(struct arena *a, const struct table *t, const str
 
 static bool refuse(struct error *err, const struct target *t, const char *what, const char *name)
 {
-    error_set(err, ERROR_DATA, "%s.%s: %s %s", t->table->schema, t->table->name, what, name);
-    return error_hint(err, "rename it at the source, or leave it out: column.exclude.list or "
-                           "table.exclude.list");
+    return error_cause(err, CAUSE_NAME_REFUSED, "%s.%s: %s %s", t->table->schema, t->table->name,
+                       what, name);
 }
 
 static bool check_column(const struct target *t, int i, struct error *err)

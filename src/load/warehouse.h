@@ -16,6 +16,7 @@
 #include "quality/findings.h"
 #include "util/arena.h"
 #include "util/buf.h"
+#include "util/causes.h"
 
 struct warehouse;
 struct session;
@@ -86,6 +87,12 @@ struct dialect {
      * hold ("NaN"); then nothing was appended.
      */
     const char *(*literal)(struct buf *out, const struct load_column *c, const struct value *v);
+    /*
+     * Appends " USING expression" where the engine's own cast of a column to its wider type would
+     * not keep the values' text. now: as it is called when its type is changed. NULL: it always
+     * does.
+     */
+    void (*retype)(struct buf *out, const struct load_column *was, const struct load_column *now);
 };
 
 struct warehouse_ops {
@@ -134,6 +141,10 @@ struct warehouse_ops {
     /* After a batch or a load has been committed: the engine's own upkeep (checkpoints, vacuum).
      * Outside a transaction. May be NULL. */
     bool (*maintain)(struct session *s, bool idle, struct error *err);
+
+    /* docs/errors.md: the i-th row of what the engine's own errors mean; false: there are no more.
+     * May be NULL. */
+    bool (*error_note)(size_t i, struct error_note *out);
 };
 
 #endif

@@ -9,6 +9,7 @@
 #include "load/alter.h"
 #include "metrics/metrics.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -146,8 +147,10 @@ static bool open_batch(struct sink *s, struct error *err)
                   s->p->o.source_name, s->start);
         return error_hint(err, "another penstock feeds these tables: stop one of the two");
     }
+    FAILPOINT("batch.taken");
     if (!change_tables(s, err))
         return false;
+    FAILPOINT("batch.tables-changed");
     for (i = 0; i < s->ntables; i++) {
         struct sink_table *t = s->tables[i];
 
@@ -186,6 +189,7 @@ bool batch_apply_piece(struct sink *s, struct error *err)
     }
     batch_release(s);
     s->touched_ms = clock_mono_ms();
+    FAILPOINT("batch.piece-applied");
     return true;
 }
 
@@ -285,11 +289,16 @@ static bool commit_batch(struct sink *s, struct error *err)
     const char *to = batch_reach(s);
     int64_t began = s->last_apply_ms;
 
-    if (!save_tables(s, err) ||
-        !books_checkpoint_advance(&s->books, to, s->complete ? s->end_csn : 0,
-                                  s->complete ? s->end_us : 0, err) ||
-        !p->o.warehouse->commit(s->session, err))
+    if (!save_tables(s, err))
         return false;
+    FAILPOINT("batch.tables-saved");
+    if (!books_checkpoint_advance(&s->books, to, s->complete ? s->end_csn : 0,
+                                  s->complete ? s->end_us : 0, err))
+        return false;
+    FAILPOINT("batch.advanced");
+    if (!p->o.warehouse->commit(s->session, err))
+        return false;
+    FAILPOINT("batch.committed");
     s->open = false;
     p->lost_rows = 0;
     if (to != s->start)
@@ -297,6 +306,7 @@ static bool commit_batch(struct sink *s, struct error *err)
     snprintf(p->checkpoint.position, sizeof(p->checkpoint.position), "%s", s->start);
     sink_loads_saved(s);
     p->o.source->acknowledge(p->src, s->start);
+    FAILPOINT("batch.acknowledged");
     measure(s, began);
     s->complete = false;
     s->idle_seen = s->idle_urgent = false;

@@ -9,6 +9,7 @@
  */
 #include "load/target.h"
 #include "pipeline/internal.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 
 #include <stdio.h>
@@ -50,6 +51,7 @@ static bool replace_rows(struct books *b, struct flow *f, const char *aside, str
     buf_puts(&sql, "DELETE FROM ");
     target_sql_name(&sql, f->rec.target_schema, f->rec.target_name);
     ok = exec(b, &sql, err);
+    FAILPOINT("golive.rows-deleted");
     buf_reset(&sql);
     buf_puts(&sql, "INSERT INTO ");
     target_sql_name(&sql, f->rec.target_schema, f->rec.target_name);
@@ -74,6 +76,7 @@ static bool rename_aside(struct books *b, struct flow *f, const char *aside, boo
         buf_puts(&sql, "DROP TABLE ");
         target_sql_name(&sql, f->rec.target_schema, f->rec.target_name);
         ok = exec(b, &sql, err);
+        FAILPOINT("golive.target-dropped");
     }
     buf_reset(&sql);
     buf_puts(&sql, "ALTER TABLE ");

@@ -9,6 +9,7 @@
 #include "metrics/metrics.h"
 #include "pipeline/load.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -54,6 +55,7 @@ static bool apply_unit(struct catching *c, struct error *err)
         ops->rollback(c->books->session);
         return false;
     }
+    FAILPOINT("load.spool-applied");
     metric_add(METRIC_SINK_ROWS, c->p->o.sink_name, stats.rows);
     c->load->applied = c->at;
     c->load->applied_csn = c->csn;
@@ -150,6 +152,7 @@ bool load_catch_up(struct pipeline *p, struct books *b, struct load *l, atomic_b
                           l->flow->decoder, l->flow->table->oid, pipeline_overflow_mode(p));
     while (ok && (end = atomic_load(&l->committed)) - l->applied > LITTLE_BYTES)
         ok = catch_up_to(&c, end, stop, err);
+    FAILPOINT("load.caught-up");
     if (ok && is_free(p, b, l))
         atomic_store(&l->ready, true);
     else if (ok)

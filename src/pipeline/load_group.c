@@ -6,6 +6,7 @@
 #include "pipeline/loads_internal.h"
 
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -286,6 +287,7 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
     struct source_table *tables;
     int n, i;
 
+    FAILPOINT("load.point");
     if (!l->p->o.source->point_tables(point, l->arena, &tables, &n, err))
         return false;
     n = take_selected(l->p, l->arena, tables, n);
@@ -407,6 +409,7 @@ static bool run(struct group *g, struct error *err)
     }
     if (!ok || n == 0)
         return ok;
+    FAILPOINT("load.spooling");
     ok = ops->point_open(l->src, false, &point, &s, position, err) &&
          settle(g, point, s, err) && copy(g, point, s, err);
     ops->point_close(point);

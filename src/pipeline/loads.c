@@ -17,6 +17,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -271,6 +272,37 @@ bool loads_resume(struct loads *l, struct feed *feed, struct error *err)
     return true;
 }
 
+/* Spools that no load of the books goes on with. */
+static void sweep_spools(struct loads *l)
+{
+    struct pipeline *p = l->p;
+    char *mine = flow_spool_path(p, 0, 0); /* DIR/spool/SOURCE.0.0 */
+    char *name = strrchr(mine, '/');
+    size_t n = strlen(name + 1) - strlen("0.0");
+    const struct dirent *e;
+    struct load *d;
+    DIR *dir;
+
+    *name = '\0';
+    dir = opendir(mine);
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        char *path;
+
+        if (strncmp(e->d_name, name + 1, n) != 0 ||
+            strspn(e->d_name + n, "0123456789.") != strlen(e->d_name + n))
+            continue;
+        path = mem_printf("%s/%s", mine, e->d_name);
+        for (d = l->list; d != NULL && strcmp(d->spool_path, path) != 0; d = d->next)
+            ;
+        if (d == NULL)
+            spool_remove(path);
+        mem_free(path);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    mem_free(mine);
+}
+
 bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, struct error *err)
 {
     struct loads *l = mem_calloc(1, sizeof(*l));
@@ -283,6 +315,7 @@ bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, stru
     *out = l;
     if (!loads_resume(l, feed, err))
         return false;
+    sweep_spools(l);
     l->started = pthread_create(&l->thread, NULL, loads_main, l) == 0;
     return l->started || error_set(err, ERROR_RETRY, "the loads' thread could not be started");
 }

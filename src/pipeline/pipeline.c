@@ -9,6 +9,7 @@
 #include "metrics/metrics.h"
 #include "pipeline/load.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -87,6 +88,7 @@ static bool blame_table(struct pipeline *p, struct error *err)
             return false;
     }
     p->bad_load = 0;
+    FAILPOINT("table-stopped");
     return true;
 }
 

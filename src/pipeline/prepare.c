@@ -11,6 +11,7 @@
  */
 #include "pipeline/internal.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -83,6 +84,7 @@ static bool prepare_first(struct pipeline *p, struct error *err)
     p->failed_side = SIDE_SINK;
     if (!flows_from_books(p, err) || !books_intent_write(&p->books, p->identity.mark, err))
         return false;
+    FAILPOINT("prepare.intent-written");
     for (int i = 0; i < p->nflows; i++) {
         /* No checkpoint: a new load, always. */
         p->flows[i]->rec.state = TABLE_LOADING;
@@ -97,11 +99,13 @@ static bool prepare_first(struct pipeline *p, struct error *err)
             log_debug("intent not cleared: %s", ignored.message);
         return false;
     }
+    FAILPOINT("prepare.slot-made");
     log_info("slot made slot=%s position=%s", p->identity.mark, position);
     if (!create_checkpoint(p, position, s, err)) {
         p->o.source->point_close(point);
         return false;
     }
+    FAILPOINT("prepare.checkpoint-made");
     return flows_load(p, point, s, err);
 }
 

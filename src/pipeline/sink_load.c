@@ -7,6 +7,7 @@
  */
 #include "pipeline/batch.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -89,6 +90,7 @@ static bool save(struct sink *s, struct load *l, struct error *err)
     const struct table_record *rec = &l->flow->rec;
     int64_t length;
 
+    FAILPOINT("load.before-spool-sync");
     if (!spool_sync(l->spool, &length, err)) {
         log_failure(LOG_WARN, "spool", err);
         atomic_store(&l->void_, true);
@@ -170,6 +172,7 @@ bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err)
         !golive_table(&s->books, l->flow, err))
         return false;
     p->bad_load = 0;
+    FAILPOINT("load.in-its-place");
     l->flow->rec.rows = l->rows;
     loader_free(t->loader); /* with what was collected for the copy that goes */
     t->flow = l->flow;

@@ -16,6 +16,7 @@
 #include "metrics/metrics.h"
 #include "pipeline/load.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -134,6 +135,7 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
         ops->rollback(w->session);
         return false;
     }
+    FAILPOINT("snapshot.chunk-committed");
     if (ops->maintain != NULL && !ops->maintain(w->session, false, err))
         return false;
     if (nulled > 0)
@@ -194,6 +196,7 @@ static bool finish_table(struct worker *w, struct job *j, struct error *err)
 
     if (!finish_copy(&w->books, j, err))
         return false;
+    FAILPOINT("snapshot.copy-finished");
     log_info("table loaded table=%s.%s rows=%lld load=%lld", rec->table->schema, rec->table->name,
              (long long)j->rows, (long long)rec->load);
     if (l == NULL) {
@@ -406,6 +409,7 @@ static bool begin_load(struct snapshot *snap, struct job *j, struct error *err)
         b->ops->rollback(b->session);
         return false;
     }
+    FAILPOINT("snapshot.begun");
     if (l != NULL)
         atomic_store(&l->begun, true);
     if (l == NULL || !l->over_live)

@@ -5,6 +5,7 @@
  */
 #include "avro/codec.h"
 #include "pipeline/load.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -383,6 +384,7 @@ bool flows_load(struct pipeline *p, struct source_point *point, int64_t s, struc
                                  err);
     }
     p->retried_stopped_tables = true;
+    FAILPOINT("prepare.loaded");
     return ok;
 }
 

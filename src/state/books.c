@@ -6,6 +6,7 @@
  */
 
 #include "state/books_internal.h"
+#include "util/causes.h"
 #include "util/clock.h"
 
 #include <jansson.h>
@@ -109,7 +110,8 @@ static bool identity_parse(const char *text, struct source_identity *id, struct 
         id->timeline = (uint32_t)timeline;
         id->database_oid = (uint32_t)oid;
     } else {
-        error_set(err, ERROR_FATAL, "penstock.checkpoints: source_identity is not readable");
+        error_cause(err, CAUSE_BOOKS_UNREADABLE,
+                    "penstock.checkpoints: source_identity is not readable");
     }
     json_decref(j);
     return ok;
@@ -201,7 +203,8 @@ bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn
     books_where(&sql, b);
     ok = books_exec(b, &sql, &n, err);
     if (ok && n != 1)
-        ok = error_set(err, ERROR_FATAL, "the checkpoint row vanished inside our own transaction");
+        ok = error_cause(err, CAUSE_CHECKPOINT_GONE,
+                         "the checkpoint row vanished inside our own transaction");
     buf_free(&sql);
     return ok;
 }

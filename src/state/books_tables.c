@@ -5,6 +5,7 @@
  * them now.
  */
 #include "state/books_internal.h"
+#include "util/causes.h"
 
 #include <stdio.h>
 

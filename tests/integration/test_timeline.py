@@ -12,6 +12,7 @@ from both import Both
 from harness import Postgres, Proxy, assert_equal_postgres, lsn, to_postgres, wait_caught_up, wait_for
 from psycopg.pq import ExecStatus, PGconn
 from test_bad_input import failed_task
+from test_source_postgres import probes, program  # noqa: F401 (fixtures)
 
 TABLE = ("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' || i FROM "
          "generate_series(1, 1000) i; CREATE TABLE u (v text); ALTER TABLE u REPLICA IDENTITY FULL; "
@@ -396,3 +397,36 @@ def test_a_server_that_does_not_know_our_timeline_is_refused(penstock, warehouse
         assert p.stop() == 0
     finally:
         source.stop()
+
+
+def test_a_stream_is_opened_on_the_server_that_was_identified(probes):  # noqa: F811
+    """The address is given to a promoted server between the two."""
+    source = Postgres()
+    promoted = proxy = None
+    try:
+        source.create("a")
+        source.script(TABLE, "a")
+        proxy = Proxy(source.port)
+        p = probes(source, "a", **{"database.port": proxy.port})
+        p("connect")
+        p("prepare")
+        position = p("point durable")[0]["point"]
+        p("tables")
+        p("close")
+        source.stop()
+        data = save(source)
+        source.start()
+        assert p("connect")[0]["timeline"] == 1
+        signal_file(data, "recovery.signal")
+        promoted = wait_primary(Copied(data, source, restore_command="'/bin/false'"))
+        proxy.target = promoted.port
+        assert "was exchanged or promoted" in p.fails("start " + position, "retry")["message"]
+        assert p("connect")[0]["timeline"] == 2
+        promoted.sql("DELETE FROM t WHERE id = 1", "a")
+        p("start " + position)
+        assert any(e.get("op") == "d" for e in p.poll_until(lambda e: "commit" in e))
+        p.close()
+    finally:
+        for s in (proxy, promoted, source):
+            if s is not None:
+                s.close() if s is proxy else s.stop()

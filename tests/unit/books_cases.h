@@ -684,6 +684,44 @@ static inline void case_wanted(struct ctx *c)
     check_neighbour(c, 7, 3);
 }
 
+/* --- another timeline --- */
+
+/* Complete copies that are not live count no more; those of another source do. */
+static inline void case_identity(struct ctx *c)
+{
+    struct source_identity id = {
+        .system = "1", .timeline = 1, .database = "d", .database_oid = 5, .mark = "m"};
+    struct table_record *recs, copied = plain(c, 8, 5, TABLE_LOADING);
+    struct books mine;
+    struct checkpoint p;
+
+    WORKS(books_open(B(c), E(c)));
+    mine = c->b;
+    copied.loaded = true;
+    c->b.source = "other";
+    WORKS(books_checkpoint_create(B(c), "0/1", 1, &id, E(c)));
+    WORKS(books_table_put(B(c), &copied, E(c)));
+    c->b = mine;
+    WORKS(books_checkpoint_create(B(c), "0/1", 1, &id, E(c)));
+    put_plain(c, 7, 3, TABLE_LIVE);
+    put_plain(c, 7, 4, TABLE_LOADING);
+    WORKS(books_table_put(B(c), &copied, E(c)));
+    id.timeline = UINT32_MAX / 2;
+    FAILS_AS(books_checkpoint_identity(B(c), "0/2", &id, E(c)), ERROR_RETRY);
+    WORKS(books_checkpoint_read(B(c), &p, E(c)));
+    CHECK_THAT(p.identity.timeline == 1 && all(c, 3)[2].loaded);
+    WORKS(books_checkpoint_identity(B(c), "0/1", &id, E(c)));
+    WORKS(books_checkpoint_read(B(c), &p, E(c)));
+    CHECK_THAT(p.identity.timeline == UINT32_MAX / 2 && p.identity.database_oid == 5);
+    same_text("position", p.position, "0/1");
+    recs = all(c, 3);
+    CHECK_THAT(recs[0].loaded && !recs[1].loaded && !recs[2].loaded);
+    c->b.source = "other";
+    WORKS(books_checkpoint_read(B(c), &p, E(c)));
+    CHECK_THAT(p.identity.timeline == 1 && all(c, 1)[0].loaded);
+    c->b = mine;
+}
+
 /* --- forgetting --- */
 
 static inline void case_forget(struct ctx *c)

@@ -307,6 +307,7 @@ static const struct books_case books_cases[] = {
     {"load lock", case_load_lock},
     {"chunks", case_chunks},
     {"wanted", case_wanted},
+    {"identity", case_identity},
     {"forget", case_forget},
     {"migrate", case_migrate},
     {"migrate leftovers", case_migrate_leftovers},

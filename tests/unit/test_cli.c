@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line: parsing, exit codes, help, `config`, and that docs/configuration.md is what
- * the settings' tables say. Runs in the root of the source tree.
+ * The command line: parsing, exit codes, help, `config`, and that docs/configuration.md and
+ * docs/errors.md are what the tables say. Runs in the root of the source tree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -181,6 +181,8 @@ static void exit_codes(void **state)
     prints("config --lost", CLI_USAGE, "", "penstock: --lost is not an option");
     prints("config -c /nonexistent/x.yaml", CLI_USAGE, "", "cannot read /nonexistent/x.yaml");
     prints("config -c x --markdown", CLI_USAGE, "", "  to mend it: ");
+    prints("config -c x --errors", CLI_USAGE, "", "--errors describes every error, not a file");
+    prints("config --errors", CLI_OK, "| `28P01` | invalid\\_password | configuration |", "");
 }
 
 #define NOBODY " --url http://127.0.0.1:1" /* nothing listens on port 1 */
@@ -279,25 +281,30 @@ static void config_as_json(void **state)
     free(log);
 }
 
-static void the_document_is_current(void **state)
+static void page_is_current(const char *path, void (*print)(FILE *out))
 {
-    FILE *f = fopen("docs/configuration.md", "r");
+    FILE *f = fopen(path, "r");
     char *now = NULL, *stored;
     size_t size = 0;
     FILE *out = open_memstream(&now, &size);
 
-    (void)state;
     if (f == NULL)
-        fail_msg("docs/configuration.md cannot be read; run the tests in the root of the tree");
+        fail_msg("%s cannot be read; run the tests in the root of the tree", path);
     fseek(f, 0, SEEK_END);
     stored = read_back(f);
-    cli_print_markdown(out);
+    print(out);
     fclose(out);
     if (strcmp(now, stored) != 0)
-        fail_msg("docs/configuration.md is stale: "
-                 "build/penstock config --markdown > docs/configuration.md");
+        fail_msg("%s is stale: make docs", path);
     free(now);
     free(stored);
+}
+
+static void the_pages_are_current(void **state)
+{
+    (void)state;
+    page_is_current("docs/configuration.md", cli_print_markdown);
+    page_is_current("docs/errors.md", cli_print_errors);
 }
 
 /* What help and the document are made from: nothing empty, nothing without its end. */
@@ -327,7 +334,7 @@ int main(void)
         cmocka_unit_test(segments),
         cmocka_unit_test(config_of_a_file),
         cmocka_unit_test(config_as_json),
-        cmocka_unit_test(the_document_is_current),
+        cmocka_unit_test(the_pages_are_current),
         cmocka_unit_test(the_table_of_commands),
     };
 
