@@ -231,6 +231,11 @@ bool compact_truncated(const struct compact *c)
     return c->truncated;
 }
 
+bool compact_folds(const struct compact *c)
+{
+    return c->folds;
+}
+
 size_t compact_count(const struct compact *c)
 {
     return c->table->nkeys > 0 ? c->n : c->rows;

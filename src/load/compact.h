@@ -88,7 +88,13 @@ bool compact_lift_event(struct compact *c, const struct event *e, const struct t
                         const struct decoder *old_decoder, struct encoder *enc,
                         const struct alteration *al, struct arena *a, struct event *out,
                         struct error *err);
+/* ERROR_DATA with err->reload, "SCHEMA.TABLE: what", and how the log comes to carry every column.
+ * sl: tells a column that is missing, or NULL. */
+bool compact_missing(const struct compact *c, const char *what, const struct event_slices *sl,
+                     struct error *err);
 bool compact_truncated(const struct compact *c);
+/* Are keys compared after folding? Then their bytes are not what a row is found by. */
+bool compact_folds(const struct compact *c);
 size_t compact_count(const struct compact *c); /* rows that compact_next will hand out */
 /* Bytes held beside the borrowed events. */
 size_t compact_bytes(const struct compact *c);

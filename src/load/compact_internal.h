@@ -64,10 +64,6 @@ struct entry *compact_entry(struct compact *c, const uint8_t *id, size_t len, bo
 /* Slices of an event of this table; err gets the table's name. */
 bool compact_slices(const struct compact *c, const uint8_t *value, size_t len,
                     struct event_slices *out, struct error *err);
-/* "SCHEMA.TABLE: ..." with the hint to carry every column, for a load of the table. sl: tells a
- * column that is missing, or NULL. */
-bool compact_missing(const struct compact *c, const char *what, const struct event_slices *sl,
-                     struct error *err);
 /* True if the slices say that some column was not carried. */
 bool compact_lacks(const struct event_slices *sl);
 

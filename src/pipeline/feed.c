@@ -57,8 +57,7 @@ static void set_flow(struct feed *f, struct feed_table *t, struct flow *flow)
     encoder_free(t->encoder);
     mem_free(t->key_only);
     t->flow = flow;
-    t->encoder =
-        encoder_new(flow->table, f->p->o.source->block, flow->value_id, flow->key_id);
+    t->encoder = encoder_new(flow->table, f->p->o.source->block, flow->value_id, flow->key_id);
     t->key_only = mem_calloc((size_t)flow->table->ncols + 1, sizeof(*t->key_only));
 }
 
@@ -247,8 +246,8 @@ static bool same_alteration(const struct alteration *a, const struct alteration 
     for (i = 0; i < a->now->ncols; i++) {
         const struct column *x = &a->now->cols[i], *y = &b->now->cols[i];
 
-        if (strcmp(x->name, y->name) != 0 || x->attnum != y->attnum ||
-            x->type_oid != y->type_oid || x->typmod != y->typmod || a->from[i] != b->from[i])
+        if (strcmp(x->name, y->name) != 0 || x->attnum != y->attnum || x->type_oid != y->type_oid ||
+            x->typmod != y->typmod || a->from[i] != b->from[i])
             return false;
     }
     return true;
@@ -448,6 +447,12 @@ bool feed_resume(struct feed *f, struct load *l, struct error *err)
     feed_table(f, l->flow->table->oid)->load = l;
     segment_load(f->segment, l, 0);
     segment_load(f->segment, l, atomic_load(&l->s));
+    return feed_flush(f, err);
+}
+
+bool feed_fetched(struct feed *f, struct fetched *rows, struct error *err)
+{
+    segment_fetched(f->segment, rows);
     return feed_flush(f, err);
 }
 

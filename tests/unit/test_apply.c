@@ -154,7 +154,7 @@ static void apply_piece(struct sink *k, struct model *m, struct loader *l)
 
     m->p.compact = loader_compact(l);
     must(k, pipe_compact(&m->p, &err), &err);
-    must(k, loader_apply(l, &stats, &err), &err);
+    must(k, loader_apply(l, NULL, &stats, &err), &err);
     pipe_reset(&m->p);
     m->p.compact = own;
 }
