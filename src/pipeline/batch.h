@@ -37,6 +37,7 @@ struct sink_table {
     struct wanting wanting; /* rows that the target lacks */
     size_t wanted_shown;
     char wanted_reason[48];
+    int64_t wanted_load_ms; /* the table's load was asked for then; 0: never */
 };
 
 struct sink {

@@ -232,8 +232,10 @@ static bool read_table(struct refetch *r, struct fetched *f, const struct source
 {
     const struct table *t = f->flow->table;
 
-    *again = false;
-    f->altered = st == NULL || st->refused != NULL || !same_version(st->table, t);
+    *again = st == NULL; /* gone: nobody will ask for long */
+    if (*again)
+        return true;
+    f->altered = st->refused != NULL || !same_version(st->table, t);
     if (f->altered || read_rows(r, f, st->table, reader, room, err))
         return true;
     if (err->kind == ERROR_RETRY && err->table != 0) {

@@ -8,10 +8,13 @@
 #include "pipeline/batch.h"
 
 #include "metrics/metrics.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
 #include <stdio.h>
+
+#define LOAD_AGAIN_MS 60000
 
 void sink_wanted_open(struct sink *s, struct sink_table *t)
 {
@@ -111,16 +114,31 @@ bool sink_wanted_restore(struct sink *s, struct error *err)
 
 static bool save_table(struct sink *s, struct sink_table *t, struct error *err)
 {
+    struct books_wanted *put = NULL, *gone = NULL;
+    int nput = 0, ngone = 0, cap = 0;
     struct wanted_change c;
     size_t at = 0;
+    bool ok;
 
     while (wanted_next_change(t->wanting.rows, &at, &c)) {
-        if (c.wanted
-                ? !books_wanted_add(&s->books, t->oid, c.key, c.len, t->flow->key_id, c.csn, err)
-                : !books_wanted_remove(&s->books, t->oid, c.key, c.len, err))
-            return false;
+        struct books_wanted w = {.oid = t->oid, .key = c.key, .len = c.len, .csn = c.csn};
+
+        w.key_schema_id = t->flow->key_id;
+        if (nput + ngone == cap) {
+            cap = cap ? cap * 2 : 64;
+            put = mem_realloc(put, (size_t)cap * sizeof(*put));
+            gone = mem_realloc(gone, (size_t)cap * sizeof(*gone));
+        }
+        if (c.wanted)
+            put[nput++] = w;
+        else
+            gone[ngone++] = w;
     }
-    return true;
+    ok = books_wanted_put(&s->books, put, nput, err) &&
+         books_wanted_remove(&s->books, gone, ngone, err);
+    mem_free(put);
+    mem_free(gone);
+    return ok;
 }
 
 bool sink_wanted_save(struct sink *s, struct error *err)
@@ -187,9 +205,14 @@ static const uint8_t *bare(const struct fetched_row *r, size_t *len)
     return r->key + WIRE_PREFIX_SIZE;
 }
 
-/* The whole table is the load that brings them. */
-static void want_load(struct sink *s, const struct sink_table *t, const char *why)
+/* The whole table is the load that brings them: one at a time, and not too often. */
+static void want_load(struct sink *s, struct sink_table *t, const char *why)
 {
+    int64_t now = clock_mono_ms();
+
+    if (t->load != NULL || (t->wanted_load_ms != 0 && now - t->wanted_load_ms < LOAD_AGAIN_MS))
+        return;
+    t->wanted_load_ms = now;
     loads_want(s->p, t->oid, t->flow->table->schema, t->flow->table->name, why, 0);
 }
 

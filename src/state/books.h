@@ -151,10 +151,10 @@ bool books_chunk_put(struct books *b, uint32_t oid, int64_t load, const struct b
 bool books_chunks_read(struct books *b, struct arena *a, uint32_t oid, int64_t load,
                        struct books_chunk **out, int *n, struct error *err);
 
-/* A key that is wanted already gets the new schema id and csn. */
-bool books_wanted_add(struct books *b, uint32_t oid, const uint8_t *key, size_t len,
-                      uint32_t key_schema_id, int64_t csn, struct error *err);
-bool books_wanted_remove(struct books *b, uint32_t oid, const uint8_t *key, size_t len,
+/* n keys of one table, none of them twice. One that is wanted already gets the new schema id and
+ * csn. */
+bool books_wanted_put(struct books *b, const struct books_wanted *keys, int n, struct error *err);
+bool books_wanted_remove(struct books *b, const struct books_wanted *keys, int n,
                          struct error *err);
 /* Of all tables, ordered by oid and key. */
 bool books_wanted_read(struct books *b, struct arena *a, struct books_wanted **out, int *n,

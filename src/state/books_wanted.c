@@ -7,6 +7,8 @@
 
 #include <openssl/sha.h>
 
+#define KEYS_PER_STATEMENT 500
+
 static void put_hex(struct buf *sql, const uint8_t *bytes, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
@@ -28,52 +30,71 @@ static void put_hash(struct buf *sql, const uint8_t *key, size_t len)
     put_hex(sql, hash, sizeof(hash));
 }
 
-static void where_key(struct buf *sql, const struct books *b, uint32_t oid, const uint8_t *key,
-                      size_t len)
-{
-    books_where_table(sql, b, oid);
-    buf_puts(sql, " AND key_sha256 = ");
-    put_hash(sql, key, len);
-}
-
-bool books_wanted_add(struct books *b, uint32_t oid, const uint8_t *key, size_t len,
-                      uint32_t key_schema_id, int64_t csn, struct error *err)
-{
-    struct buf sql = {0};
-    int64_t n = 0;
-    bool ok;
-
-    buf_printf(&sql, "UPDATE penstock.wanted SET key_schema_id = %u, csn = %lld", key_schema_id,
-               (long long)csn);
-    where_key(&sql, b, oid, key, len);
-    ok = books_exec(b, &sql, &n, err);
-    if (ok && n == 0) {
-        buf_reset(&sql);
-        buf_puts(&sql, "INSERT INTO penstock.wanted (connector, source, source_id, key_hex, "
-                       "key_sha256, key_schema_id, csn) VALUES (");
-        books_owner_values(&sql, b, oid);
-        buf_puts(&sql, ", ");
-        put_hex(&sql, key, len);
-        buf_puts(&sql, ", ");
-        put_hash(&sql, key, len);
-        buf_printf(&sql, ", %u, %lld)", key_schema_id, (long long)csn);
-        ok = books_exec(b, &sql, NULL, err);
-    }
-    buf_free(&sql);
-    return ok;
-}
-
-bool books_wanted_remove(struct books *b, uint32_t oid, const uint8_t *key, size_t len,
-                         struct error *err)
+static bool remove_some(struct books *b, const struct books_wanted *keys, int n, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
+    int i;
 
     buf_puts(&sql, "DELETE FROM penstock.wanted");
-    where_key(&sql, b, oid, key, len);
+    books_where_table(&sql, b, keys[0].oid);
+    buf_puts(&sql, " AND key_sha256 IN (");
+    for (i = 0; i < n; i++) {
+        buf_puts(&sql, i > 0 ? ", " : "");
+        put_hash(&sql, keys[i].key, keys[i].len);
+    }
+    buf_puts(&sql, ")");
     ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
+}
+
+static bool put_some(struct books *b, const struct books_wanted *keys, int n, struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+    int i;
+
+    if (!remove_some(b, keys, n, err))
+        return false;
+    buf_puts(&sql, "INSERT INTO penstock.wanted (connector, source, source_id, key_hex, "
+                   "key_sha256, key_schema_id, csn) VALUES ");
+    for (i = 0; i < n; i++) {
+        const struct books_wanted *w = &keys[i];
+
+        buf_puts(&sql, i > 0 ? ", (" : "(");
+        books_owner_values(&sql, b, w->oid);
+        buf_puts(&sql, ", ");
+        put_hex(&sql, w->key, w->len);
+        buf_puts(&sql, ", ");
+        put_hash(&sql, w->key, w->len);
+        buf_printf(&sql, ", %u, %lld)", w->key_schema_id, (long long)w->csn);
+    }
+    ok = books_exec(b, &sql, NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+bool books_wanted_put(struct books *b, const struct books_wanted *keys, int n, struct error *err)
+{
+    int i;
+
+    for (i = 0; i < n; i += KEYS_PER_STATEMENT) {
+        if (!put_some(b, keys + i, n - i < KEYS_PER_STATEMENT ? n - i : KEYS_PER_STATEMENT, err))
+            return false;
+    }
+    return true;
+}
+
+bool books_wanted_remove(struct books *b, const struct books_wanted *keys, int n, struct error *err)
+{
+    int i;
+
+    for (i = 0; i < n; i += KEYS_PER_STATEMENT) {
+        if (!remove_some(b, keys + i, n - i < KEYS_PER_STATEMENT ? n - i : KEYS_PER_STATEMENT, err))
+            return false;
+    }
+    return true;
 }
 
 static int digit(char c)

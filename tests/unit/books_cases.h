@@ -220,6 +220,21 @@ static inline void put_plain(struct ctx *c, uint32_t oid, int64_t load, enum tab
     WORKS(books_table_put(B(c), &r, E(c)));
 }
 
+static inline bool add_wanted(struct ctx *c, uint32_t oid, const uint8_t *key, size_t len,
+                              uint32_t schema, int64_t csn)
+{
+    const struct books_wanted w = {oid, key, len, schema, csn};
+
+    return books_wanted_put(B(c), &w, 1, E(c));
+}
+
+static inline bool remove_wanted(struct ctx *c, uint32_t oid, const uint8_t *key, size_t len)
+{
+    const struct books_wanted w = {.oid = oid, .key = key, .len = len};
+
+    return books_wanted_remove(B(c), &w, 1, E(c));
+}
+
 /* The books of another source in the same warehouse, with a table of the same id and number. */
 static inline void put_neighbour(struct ctx *c, uint32_t oid, int64_t load)
 {
@@ -229,7 +244,7 @@ static inline void put_neighbour(struct ctx *c, uint32_t oid, int64_t load)
     c->b.source = "other";
     put_plain(c, oid, load, TABLE_LIVE);
     WORKS(books_chunk_add(B(c), oid, load, 1, 11, E(c)));
-    WORKS(books_wanted_add(B(c), oid, key, sizeof(key), 5, 77, E(c)));
+    WORKS(add_wanted(c, oid, key, sizeof(key), 5, 77));
     c->b = mine;
 }
 
@@ -444,8 +459,8 @@ static inline void case_remove(struct ctx *c)
     put_plain(c, 7, 4, TABLE_LOADING);
     put_plain(c, 8, 5, TABLE_LIVE);
     WORKS(books_chunk_add(B(c), 7, 4, 1, 5, E(c)));
-    WORKS(books_wanted_add(B(c), 7, key, sizeof(key), 1, 2, E(c)));
-    WORKS(books_wanted_add(B(c), 8, key, sizeof(key), 1, 2, E(c)));
+    WORKS(add_wanted(c, 7, key, sizeof(key), 1, 2));
+    WORKS(add_wanted(c, 8, key, sizeof(key), 1, 2));
     WORKS(books_table_remove(B(c), 7, E(c)));
     CHECK_THAT(all(c, 1)[0].table->oid == 8);
     asks(c, "SELECT count(*) FROM penstock.columns WHERE source = 'shop'", "2");
@@ -660,11 +675,11 @@ static inline void case_wanted(struct ctx *c)
     }
     WORKS(books_open(B(c), E(c)));
     put_neighbour(c, 7, 3);
-    WORKS(books_wanted_add(B(c), UINT32_MAX, every, 2, UINT32_MAX, INT64_MAX, E(c)));
-    WORKS(books_wanted_add(B(c), 7, long_key, sizeof(long_key), 1, 10, E(c)));
-    WORKS(books_wanted_add(B(c), 7, every, sizeof(every), 2, 20, E(c)));
-    WORKS(books_wanted_add(B(c), 7, NULL, 0, 3, 30, E(c)));
-    WORKS(books_wanted_add(B(c), 7, every, sizeof(every), 4, 40, E(c)));
+    WORKS(add_wanted(c, UINT32_MAX, every, 2, UINT32_MAX, INT64_MAX));
+    WORKS(add_wanted(c, 7, long_key, sizeof(long_key), 1, 10));
+    WORKS(add_wanted(c, 7, every, sizeof(every), 2, 20));
+    WORKS(add_wanted(c, 7, NULL, 0, 3, 30));
+    WORKS(add_wanted(c, 7, every, sizeof(every), 4, 40));
     WORKS(books_wanted_read(B(c), c->a, &got, &n, E(c)));
     CHECK_THAT(n == 4);
     same_wanted(&got[0], 7, every, 0, 3, 30);
@@ -672,15 +687,46 @@ static inline void case_wanted(struct ctx *c)
     same_wanted(&got[2], 7, long_key, sizeof(long_key), 1, 10);
     same_wanted(&got[3], UINT32_MAX, every, 2, UINT32_MAX, INT64_MAX);
     asks(c, "SELECT key_hex FROM penstock.wanted WHERE csn = 9223372036854775807", "0001");
-    WORKS(books_wanted_remove(B(c), 7, every, sizeof(every), E(c)));
-    WORKS(books_wanted_remove(B(c), 7, every, 2, E(c))); /* not wanted */
-    WORKS(books_wanted_remove(B(c), 7, long_key, sizeof(long_key), E(c)));
+    WORKS(remove_wanted(c, 7, every, sizeof(every)));
+    WORKS(remove_wanted(c, 7, every, 2)); /* not wanted */
+    WORKS(remove_wanted(c, 7, long_key, sizeof(long_key)));
     WORKS(books_wanted_read(B(c), c->a, &got, &n, E(c)));
     CHECK_THAT(n == 2 && got[0].csn == 30 && got[1].csn == INT64_MAX);
     run_sql(c, "UPDATE penstock.wanted SET key_hex = '00f' WHERE csn = 30");
     FAILS_AS(books_wanted_read(B(c), c->a, &got, &n, E(c)), ERROR_FATAL);
     run_sql(c, "UPDATE penstock.wanted SET key_hex = '00x0' WHERE csn = 30");
     FAILS_AS(books_wanted_read(B(c), c->a, &got, &n, E(c)), ERROR_FATAL);
+    check_neighbour(c, 7, 3);
+}
+
+/* More than one statement's, all of them twice. */
+static inline void case_wanted_many(struct ctx *c)
+{
+    struct books_wanted list[1201], *got;
+    uint16_t keys[1201];
+    int n, i;
+
+    for (i = 0; i < COUNT(list); i++) {
+        keys[i] = htobe16((uint16_t)i);
+        list[i] = (struct books_wanted){7, (const uint8_t *)&keys[i], sizeof(keys[i]), 1, i};
+    }
+    WORKS(books_open(B(c), E(c)));
+    put_neighbour(c, 7, 3);
+    WORKS(books_wanted_put(B(c), list, 0, E(c)));
+    WORKS(books_wanted_put(B(c), list, COUNT(list), E(c)));
+    for (i = 0; i < COUNT(list); i++)
+        list[i].csn += 5000;
+    WORKS(c->b.ops->begin(c->b.session, E(c)));
+    WORKS(books_wanted_put(B(c), list, COUNT(list), E(c)));
+    WORKS(books_wanted_remove(B(c), list + 100, 1000, E(c)));
+    WORKS(c->b.ops->commit(c->b.session, E(c)));
+    WORKS(books_wanted_read(B(c), c->a, &got, &n, E(c)));
+    CHECK_THAT(n == 201);
+    for (i = 0; i < n; i++) {
+        const struct books_wanted *w = &list[i < 100 ? i : i + 1000];
+
+        same_wanted(&got[i], 7, w->key, w->len, 1, w->csn);
+    }
     check_neighbour(c, 7, 3);
 }
 
@@ -745,7 +791,7 @@ static inline void case_forget(struct ctx *c)
     put_plain(c, 9, 0, TABLE_REFUSED);
     put_plain(c, 10, 7, TABLE_LIVE);
     WORKS(books_chunk_add(B(c), 7, 4, 1, 5, E(c)));
-    WORKS(books_wanted_add(B(c), 7, key, sizeof(key), 1, 2, E(c)));
+    WORKS(add_wanted(c, 7, key, sizeof(key), 1, 2));
     WORKS(books_checkpoint_create(B(c), "0/1", 1, &id, E(c)));
     WORKS(books_forget(B(c), E(c)));
     recs = all(c, 4);

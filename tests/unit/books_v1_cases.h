@@ -169,7 +169,7 @@ static inline void case_migrate(struct ctx *c)
     WORKS(books_next_load(B(c), &load, E(c)));
     same_number("load", load, 6);
     put_plain(c, 7, load, TABLE_LOADING);
-    WORKS(books_wanted_add(B(c), 7, key, sizeof(key), 1, 2, E(c)));
+    WORKS(add_wanted(c, 7, key, sizeof(key), 1, 2));
     WORKS(books_table_live(B(c), 7, load, E(c)));
     CHECK_THAT(all(c, 2)[0].load == 6);
 }
@@ -307,6 +307,7 @@ static const struct books_case books_cases[] = {
     {"load lock", case_load_lock},
     {"chunks", case_chunks},
     {"wanted", case_wanted},
+    {"wanted_many", case_wanted_many},
     {"identity", case_identity},
     {"forget", case_forget},
     {"migrate", case_migrate},
