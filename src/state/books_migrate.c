@@ -26,6 +26,7 @@ static const struct addition version_2[] = {
     {"meta", "next_load", "bigint", "1"},
     {"tables", "spool_applied", "bigint", "0"},
     {"tables", "in_place", "boolean", "false"},
+    {"tables", "attributes", "integer", "0"},
     {"columns", "load", "bigint", "0"},
     {"columns", "target_name", "text", NULL},
     {"columns", "dropped", "boolean", "false"},
