@@ -6,6 +6,8 @@
 #   make test       everything: units, fuzz corpora, real servers
 #   make ci         format and lint checks, ASan units, make test
 #   make asan tsan  the program and the unit tests under a sanitizer
+#   make failpoints the program that tests can let die anywhere (src/util/failpoint.h)
+#   make docs       the pages that the program prints: docs/configuration.md, docs/errors.md
 #   make lint format bench install clean
 
 BUILD ?= build
@@ -35,7 +37,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIBS = $(PKG_LIBS) -L$(DEPS)/duckdb -lduckdb -lm -pthread
 
-.PHONY: all deps demo test ci asan tsan unit fuzz lint format format-check bench install clean
+.PHONY: all deps demo test ci asan tsan failpoints unit fuzz docs lint format format-check bench install clean
 all: $(BUILD)/penstock
 
 # What the build needs from Debian and from npm: installed once, named when it is.
@@ -79,6 +81,8 @@ asan:
 	$(MAKE) BUILD=build/asan OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' all unit fuzz
 tsan:
 	$(MAKE) BUILD=build/tsan OPT='-O1 -g' SAN='-fsanitize=thread' all unit
+failpoints:
+	$(MAKE) BUILD=build/failpoints OPT='-O1 -g' CFLAGS='-DPENSTOCK_FAILPOINTS' all
 
 # Everything that must be true, against real servers. The last line says what ran.
 test: all
@@ -103,6 +107,10 @@ FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:
 	@sh scripts/deps.sh lint $(DEPS)
 	clang-format-14 -i $(FORMATTED)
+
+docs: all
+	$(BUILD)/penstock config --markdown > docs/configuration.md
+	$(BUILD)/penstock config --errors > docs/errors.md
 
 # Format, one header a time (each compiles alone), dependencies one way, cppcheck, generated pages.
 lint: all

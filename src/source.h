@@ -18,6 +18,7 @@
 #include "change/change.h"
 #include "config/config.h"
 #include "quality/findings.h"
+#include "util/causes.h"
 
 struct source;        /* one connector's state; each connector defines its own */
 struct source_point;  /* an exact point with its snapshot, kept open */
@@ -146,6 +147,9 @@ struct source_ops {
     /* Sends status if it is time: call it at least every second while stream_poll is not called
      * (held back). Does not read input. */
     bool (*stream_tick)(struct source *s, struct error *err);
+    /* Every row that was handed on or passed over so far is of a transaction with this CSN or a
+     * lower one. Between polls. */
+    int64_t (*stream_csn)(struct source *s);
     void (*stream_stop)(struct source *s);
 
     /* Only what stands in the warehouse's checkpoint. Any thread. */
@@ -161,6 +165,10 @@ struct source_ops {
 
     /* The event's source block. */
     const struct source_block *block;
+
+    /* docs/errors.md: the i-th row of what the server's own errors mean; false: there are no more.
+     * May be NULL. */
+    bool (*error_note)(size_t i, struct error_note *out);
 };
 
 #endif

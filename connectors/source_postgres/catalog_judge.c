@@ -4,100 +4,124 @@
  * refused table does not keep the others from running.
  */
 #include "source_postgres/catalog_internal.h"
+#include "util/causes.h"
+
+/* "what it is; what mends it", with the names put into the cause's hint. */
+static const char *refusal(struct arena *a, enum cause cause, const char *what,
+                           const char *names[][2])
+{
+    struct error e = {0};
+
+    error_because(&e, cause);
+    for (; (*names)[0] != NULL; names++)
+        error_fill(&e, (*names)[0], (*names)[1]);
+    return arena_printf(a, "%s; %s", what, e.hint);
+}
+
+static const char *qualified(struct arena *a, const char *schema, const char *name)
+{
+    struct buf b = {0};
+    const char *text;
+
+    catalog_qualified(&b, schema, name);
+    text = arena_strdup(a, buf_cstr(&b));
+    buf_free(&b);
+    return text;
+}
+
+static const char *ident(struct arena *a, const char *name)
+{
+    struct buf b = {0};
+    const char *text;
+
+    buf_sql_ident(&b, name);
+    text = arena_strdup(a, buf_cstr(&b));
+    buf_free(&b);
+    return text;
+}
+
+static const char *identity_words(char identity)
+{
+    return identity == 'f'   ? "FULL"
+           : identity == 'd' ? "DEFAULT"
+           : identity == 'n' ? "NOTHING"
+                             : "USING INDEX (its index of that kind)";
+}
 
 /* Why a partition keeps its root from being replicated exactly; NULL if it does not. */
 static const char *leaf_trouble(struct arena *a, const struct catalog_table *ct,
                                 const struct catalog_leaf *l)
 {
     char root = ct->table->replica_identity;
-    struct buf b = {0};
-    const char *text = NULL;
+    const char *leaf = qualified(a, l->schema, l->name);
+    const char *names[][2] = {
+        {"partition", leaf}, {"identity", identity_words(root)}, {NULL, NULL}};
 
-    if (l->kind != 'r' || l->persistence != 'p') {
-        buf_puts(&b, "its partition ");
-        catalog_qualified(&b, l->schema, l->name);
-        buf_printf(&b, " is %s, whose changes are not in the log; %s",
-                   l->kind != 'r' ? "a foreign table" : "unlogged",
-                   l->kind != 'r' ? "detach it or leave the table out" : "run: ALTER TABLE ");
-        if (l->kind == 'r') {
-            catalog_qualified(&b, l->schema, l->name);
-            buf_puts(&b, " SET LOGGED");
-        }
-    } else if (l->replica_identity != root && !(root == 'd' && l->replica_identity == 'f')) {
-        /* The old row is written as the partition says and labelled as the root says. */
-        buf_puts(&b, "its partition ");
-        catalog_qualified(&b, l->schema, l->name);
-        buf_puts(&b, " has another replica identity than the table; run: ALTER TABLE ");
-        catalog_qualified(&b, l->schema, l->name);
-        buf_printf(&b, " REPLICA IDENTITY %s",
-                   root == 'f'   ? "FULL"
-                   : root == 'd' ? "DEFAULT"
-                   : root == 'n' ? "NOTHING"
-                                 : "USING INDEX (its index of that kind)");
-    }
-    if (b.len > 0)
-        text = arena_strdup(a, buf_cstr(&b));
-    buf_free(&b);
-    return text;
-}
-
-static const char *refusal(struct arena *a, const char *before, const struct table *t,
-                           const char *after)
-{
-    struct buf b = {0};
-    const char *text;
-
-    buf_puts(&b, before);
-    catalog_qualified(&b, t->schema, t->name);
-    buf_puts(&b, after);
-    text = arena_strdup(a, buf_cstr(&b));
-    buf_free(&b);
-    return text;
+    if (l->kind != 'r')
+        return refusal(a, CAUSE_PARTITION_FOREIGN,
+                       arena_printf(a,
+                                    "its partition %s is a foreign table, whose changes are not "
+                                    "in the log",
+                                    leaf),
+                       names);
+    if (l->persistence != 'p')
+        return refusal(a, CAUSE_PARTITION_UNLOGGED,
+                       arena_printf(a,
+                                    "its partition %s is unlogged, whose changes are not in the "
+                                    "log",
+                                    leaf),
+                       names);
+    /* The old row is written as the partition says and labelled as the root says. */
+    if (l->replica_identity != root && !(root == 'd' && l->replica_identity == 'f'))
+        return refusal(a, CAUSE_PARTITION_IDENTITY,
+                       arena_printf(a,
+                                    "its partition %s has another replica identity than the "
+                                    "table",
+                                    leaf),
+                       names);
+    return NULL;
 }
 
 static const char *rights_refusal(struct catalog_reading *r, const struct catalog_table *ct)
 {
-    struct buf user = {0};
-    const char *text = NULL;
+    struct arena *a = r->arena;
+    const char *names[][2] = {{"table", qualified(a, ct->table->schema, ct->table->name)},
+                              {"role", ident(a, r->s->facts.user)},
+                              {NULL, NULL}};
 
-    buf_sql_ident(&user, r->s->facts.user);
     if (!ct->may_select)
-        text = refusal(r->arena,
-                       ct->table->partitioned
-                           ? "the role may not read it and its partitions; run: GRANT SELECT ON "
-                           : "the role may not read it; run: GRANT SELECT ON ",
-                       ct->table, arena_printf(r->arena, " TO %s", buf_cstr(&user)));
-    else if (ct->row_security)
-        text = arena_printf(r->arena,
-                            "row-level security would hide rows of it from the role; run: ALTER "
-                            "ROLE %s BYPASSRLS",
-                            buf_cstr(&user));
-    buf_free(&user);
-    return text;
+        return refusal(a, CAUSE_TABLE_UNREADABLE,
+                       ct->table->partitioned ? "the role may not read it and its partitions"
+                                              : "the role may not read it",
+                       names);
+    if (ct->row_security)
+        return refusal(a, CAUSE_TABLE_HIDES_ROWS,
+                       "row-level security would hide rows of it from the role", names);
+    return NULL;
 }
 
 static const char *identity_refusal(struct catalog_reading *r, const struct catalog_table *ct)
 {
-    return refusal(r->arena,
-                   ct->deferrable_key
-                       ? "its primary key is deferrable, so it cannot identify rows in the log; "
-                         "run: ALTER TABLE "
-                       : "it has no primary key or other replica identity, so that publishing it "
-                         "would make updates and deletes fail; run: ALTER TABLE ",
-                   ct->table, " REPLICA IDENTITY FULL");
+    const char *names[][2] = {{"table", qualified(r->arena, ct->table->schema, ct->table->name)},
+                              {NULL, NULL}};
+
+    if (ct->deferrable_key)
+        return refusal(r->arena, CAUSE_TABLE_KEY_DEFERRED,
+                       "its primary key is deferrable, so it cannot identify rows in the log",
+                       names);
+    return refusal(r->arena, CAUSE_TABLE_KEYLESS,
+                   "it has no primary key or other replica identity, so that publishing it would "
+                   "make updates and deletes fail",
+                   names);
 }
 
 static const char *missing_refusal(struct catalog_reading *r, const struct catalog_table *ct)
 {
-    struct buf b = {0};
-    const char *text;
+    const char *names[][2] = {{"table", qualified(r->arena, ct->table->schema, ct->table->name)},
+                              {"publication", ident(r->arena, r->s->settings.publication)},
+                              {NULL, NULL}};
 
-    buf_puts(&b, "it is not in the publication; run: ALTER PUBLICATION ");
-    buf_sql_ident(&b, r->s->settings.publication);
-    buf_puts(&b, " ADD TABLE ");
-    text = refusal(r->arena, buf_cstr(&b), ct->table, "");
-    buf_free(&b);
-    return text;
+    return refusal(r->arena, CAUSE_TABLE_UNPUBLISHED, "it is not in the publication", names);
 }
 
 /* What keeps the log from carrying it exactly; NULL: nothing. */
@@ -122,7 +146,8 @@ void catalog_judge(struct catalog_reading *r, struct catalog_table *ct)
     ct->missing = log == NULL && !ct->published;
     ct->refused = rights_refusal(r, ct);
     if (ct->refused == NULL && ct->table->ncols == 0)
-        ct->refused = "it has no columns that are published";
+        ct->refused = refusal(r->arena, CAUSE_TABLE_EMPTY, "it has no columns that are published",
+                              (const char *[][2]){{NULL, NULL}});
     if (ct->refused == NULL)
         ct->refused = log;
     if (ct->refused == NULL && ct->missing) {

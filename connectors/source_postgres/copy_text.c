@@ -6,12 +6,15 @@
  */
 #include "source_postgres/copy_text.h"
 
+#include "util/causes.h"
+
 #include <string.h>
 
 static bool broken(const char *why, size_t at, size_t len, struct error *err)
 {
-    return error_set(err, ERROR_RETRY,
-                     "broken or truncated COPY row: %s, at offset %zu of %zu bytes", why, at, len);
+    return error_cause(err, CAUSE_PROTOCOL_BROKEN,
+                       "broken or truncated COPY row: %s, at offset %zu of %zu bytes", why, at,
+                       len);
 }
 
 /* -1 if c is not a digit of that base (8 or 16). */

@@ -5,7 +5,7 @@
  */
 #include "source_postgres/pg_conn.h"
 
-#include "source_postgres/pg_error.h"
+#include "common/pg_error.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -90,7 +90,7 @@ static bool wait_socket(int sock, short events, const struct pg_cancel *cancel, 
     if (n < 0)
         return error_set(err, ERROR_FATAL, "poll: %s", strerror(errno));
     if (fds[1].revents != 0)
-        return error_set(err, ERROR_RETRY, "cancelled");
+        return error_cause(err, CAUSE_CANCELLED, "cancelled");
     *ready = fds[0].revents != 0;
     return true;
 }
@@ -136,26 +136,25 @@ static bool finish_connection(PGconn *pg, const struct pg_target *t, const char 
 {
     int64_t deadline = clock_mono_ms() + timeout_ms;
     PostgresPollingStatusType st = PGRES_POLLING_WRITING;
-    const char *user = t->user ? t->user : "the default user";
+    char what[560];
     bool ready;
 
+    snprintf(what, sizeof(what), "connecting to %s as %s", where,
+             t->user ? t->user : "the default user");
     if (pg == NULL || PQstatus(pg) == CONNECTION_BAD)
-        return pg_error_connect(err, pg, where, user);
+        return pg_error_connect(PG_SOURCE, err, pg, what);
     PQsetErrorVerbosity(pg, PQERRORS_VERBOSE); /* so that the text holds the SQLSTATE */
     while (st != PGRES_POLLING_OK) {
         if (!wait_socket(PQsocket(pg), st == PGRES_POLLING_READING ? POLLIN : POLLOUT, cancel,
                          deadline, &ready, err))
-            return error_prefix(err, "connecting to %s", where);
-        if (!ready && clock_mono_ms() >= deadline) {
-            error_set(err, ERROR_RETRY, "connecting to %s: no answer within %d s", where,
-                      timeout_ms / 1000);
-            return error_hint(err, "check database.hostname, database.port and the firewall");
-        }
+            return error_prefix(err, "%s", what);
+        if (!ready && clock_mono_ms() >= deadline)
+            return pg_error_timeout(PG_SOURCE, err, what, timeout_ms);
         if (!ready)
             continue;
         st = PQconnectPoll(pg);
         if (st == PGRES_POLLING_FAILED)
-            return pg_error_connect(err, pg, where, user);
+            return pg_error_connect(PG_SOURCE, err, pg, what);
     }
     return true;
 }
@@ -176,7 +175,7 @@ static bool open_with(struct pg_conn **out, const struct pg_target *t, const cha
         goto fail;
     PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
     if (PQsetnonblocking(c->pg, 1) != 0) {
-        pg_error_lost(err, c->pg, "connecting");
+        pg_error_lost(PG_SOURCE, err, c->pg, "connecting");
         goto fail;
     }
     /* Unknown before 14, where it would refuse the start-up packet. */
@@ -237,7 +236,7 @@ bool pg_wait(struct pg_conn *c, int64_t deadline_ms, bool *ready, struct error *
 
     *ready = false;
     if (pending < 0)
-        return pg_error_lost(err, c->pg, "sending");
+        return pg_error_lost(PG_SOURCE, err, c->pg, "sending");
     return wait_socket(PQsocket(c->pg), pending > 0 ? POLLIN | POLLOUT : POLLIN, c->target->cancel,
                        deadline_ms, ready, err);
 }
@@ -245,7 +244,7 @@ bool pg_wait(struct pg_conn *c, int64_t deadline_ms, bool *ready, struct error *
 bool pg_send(struct pg_conn *c, const char *what, const char *sql, struct error *err)
 {
     if (!PQsendQuery(c->pg, sql))
-        return pg_error_lost(err, c->pg, what);
+        return pg_error_lost(PG_SOURCE, err, c->pg, what);
     return true;
 }
 
@@ -261,7 +260,7 @@ static bool wait_result(struct pg_conn *c, const char *what, int64_t deadline_ms
         if (!pg_wait(c, deadline_ms, &readable, err))
             return error_prefix(err, "%s", what);
         if (readable && !PQconsumeInput(c->pg))
-            return pg_error_lost(err, c->pg, what);
+            return pg_error_lost(PG_SOURCE, err, c->pg, what);
         if (!readable && deadline_ms >= 0 && clock_mono_ms() >= deadline_ms)
             return true;
         flushed = PQflush(c->pg);
@@ -307,11 +306,11 @@ bool pg_receive(struct pg_conn *c, const char *what, int64_t deadline_ms, PGresu
             break; /* the server ended its half of a stream, or everything */
     }
     if (last == NULL) {
-        pg_error_lost(err, c->pg, what);
+        pg_error_lost(PG_SOURCE, err, c->pg, what);
         goto fail;
     }
     if (!is_success(PQresultStatus(last))) {
-        pg_error_result(err, last, what);
+        pg_error_result(PG_SOURCE, err, c->pg, last, what);
         goto fail;
     }
     *res = last;
@@ -351,11 +350,11 @@ bool pg_copy_next(struct pg_conn *c, const char *what, char **row, int *len, str
             if (!pg_wait(c, -1, &ready, err))
                 return error_prefix(err, "%s", what);
             if (ready && !PQconsumeInput(c->pg))
-                return pg_error_lost(err, c->pg, what);
+                return pg_error_lost(PG_SOURCE, err, c->pg, what);
             continue;
         }
         if (n < -1)
-            return pg_error_lost(err, c->pg, what);
+            return pg_error_lost(PG_SOURCE, err, c->pg, what);
         if (!pg_receive(c, what, -1, &res, err))
             return false;
         PQclear(res);

@@ -8,6 +8,7 @@
 #include "source_postgres/pg_value.h"
 
 #include "source_postgres/pg_datetime.h"
+#include "util/causes.h"
 
 #include <float.h>
 #include <math.h>
@@ -384,6 +385,6 @@ bool pg_value_parse(const struct column *c, const char *text, size_t len, struct
     if (parse(c, text, len, scratch, out))
         return true;
     out->state = VALUE_NULL;
-    return error_set(err, ERROR_DATA, "column %s: not a valid %s", c->name,
-                     c->source_type != NULL ? c->source_type : type_kind_name(c->kind));
+    return error_cause(err, CAUSE_VALUE_INVALID, "column %s: not a valid %s", c->name,
+                       c->source_type != NULL ? c->source_type : type_kind_name(c->kind));
 }

@@ -13,6 +13,7 @@
  */
 #include "source_postgres/pgoutput.h"
 
+#include "util/causes.h"
 #include "util/mem.h"
 #include "util/reader.h"
 
@@ -32,9 +33,9 @@ static bool broken(const char *what, uint8_t tag, const struct reader *r, struct
 {
     char text[8];
 
-    return error_set(err, ERROR_RETRY,
-                     "broken or truncated protocol message: %s %s, at offset %zu of %zu bytes",
-                     what, tag_text(tag, text), reader_offset(r), (size_t)(r->end - r->start));
+    return error_cause(err, CAUSE_PROTOCOL_BROKEN,
+                       "broken or truncated protocol message: %s %s, at offset %zu of %zu bytes",
+                       what, tag_text(tag, text), reader_offset(r), (size_t)(r->end - r->start));
 }
 
 static bool unknown(const char *what, uint8_t tag, const struct reader *r, struct error *err)
@@ -252,8 +253,8 @@ bool pgoutput_decode(struct pgoutput_decoder *d, struct arena *a, const void *da
     reader_init(&r, data, len);
     tag = reader_u8(&r);
     if (r.failed)
-        return error_set(err, ERROR_RETRY,
-                         "broken or truncated protocol message: empty, at offset 0 of 0 bytes");
+        return error_cause(err, CAUSE_PROTOCOL_BROKEN,
+                           "broken or truncated protocol message: empty, at offset 0 of 0 bytes");
     m->tag = (enum pgoutput_tag)tag;
     if (!read_body(&r, d, a, m))
         return unknown("message", tag, &r, err);

@@ -13,7 +13,9 @@
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/watch.h"
+#include "util/causes.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -32,8 +34,7 @@ bool point_import(struct pg_conn *c, const char *snapshot, struct error *err)
         return true;
     if (strcmp(err->sqlstate, "22023") == 0 || strcmp(err->sqlstate, "55000") == 0 ||
         strcmp(err->sqlstate, "42704") == 0) {
-        err->kind = ERROR_RETRY; /* its session ended: another point mends it */
-        error_hint(err, "the session that held the snapshot ended; the load starts again");
+        error_because(err, CAUSE_SNAPSHOT_GONE); /* another point mends it */
     }
     return false;
 }
@@ -81,7 +82,9 @@ bool point_open(struct source *s, bool durable, struct source_point **out, int64
         slot_undo(&made, name);
         goto fail;
     }
-    pg_conn_close(made.maker);
+    FAILPOINT("point.after-holder");
+    pg_conn_close(made.maker); /* a temporary slot is gone now */
+    FAILPOINT("point.after-open");
     p->s_lsn = made.consistent_point;
     *csn = (int64_t)p->s_lsn;
     pg_lsn_text(p->s_lsn, position, POSITION_SIZE);
@@ -101,6 +104,7 @@ void point_close(struct source_point *p)
     watch_point_closed(p->s->watch, (int64_t)p->s_lsn);
     pg_conn_close(p->holder);
     mem_free(p);
+    FAILPOINT("point.after-close");
 }
 
 /* How many chunks cover that many pages; an empty relation has one, since it may have grown. */
@@ -152,11 +156,9 @@ bool point_tables(struct source_point *p, struct arena *a, struct source_table *
     /* A session of its own: an error must not end the holder's transaction. */
     ok = pg_conn_open(&c, &s->target, "tables", false, err) && point_import(c, p->snapshot, err) &&
          publication_read(s, c, &pub, err);
-    if (ok && !pub.exists && p->durable) {
-        ok =
-            error_set(err, ERROR_CONFIG, "publication \"%s\" was dropped", s->settings.publication);
-        error_hint(err, "start again: it is made anew, or make it as `penstock check` says");
-    }
+    if (ok && !pub.exists && p->durable)
+        ok = error_cause(err, CAUSE_PUBLICATION_DROPPED, "publication \"%s\" was dropped",
+                         s->settings.publication);
     ok = ok && catalog_read(s, c, a, pub.exists ? &pub : NULL, true, &cat, err) &&
          watch_note(s->watch, c, (int64_t)p->s_lsn, &cat, err);
     pg_conn_close(c);

@@ -11,6 +11,8 @@
 #include "source_postgres/publication.h"
 
 #include "source_postgres/watch.h"
+#include "util/causes.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -97,27 +99,21 @@ bool publication_usable(const struct source *s, const struct publication *p,
     buf_sql_ident(&name, s->settings.publication);
     if (!p->exists) {
         publication_statement(s, p, cat, &sql);
-        ok = error_set(err, ERROR_CONFIG, "publication %s does not exist", buf_cstr(&name));
-        error_hint(err, "as the tables' owner run: %s", buf_cstr(&sql));
+        ok = error_cause(err, CAUSE_PUBLICATION_MISSING, "publication %s does not exist",
+                         buf_cstr(&name));
+        error_fill(err, "sql", buf_cstr(&sql));
     } else if (!p->complete) {
-        ok = error_set(err, ERROR_CONFIG,
-                       "publication %s leaves out some kinds of changes, so that the warehouse "
-                       "would drift",
-                       buf_cstr(&name));
-        error_hint(err,
-                   "run: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, "
-                   "truncate')",
-                   buf_cstr(&name));
+        ok = error_cause(err, CAUSE_PUBLICATION_INCOMPLETE,
+                         "publication %s leaves out some kinds of changes, so that the warehouse "
+                         "would drift",
+                         buf_cstr(&name));
+        error_fill(err, "publication", buf_cstr(&name));
     } else if (cat->split_roots > 0 && s->settings.mode == PUBLICATION_FILTERED) {
-        ok = error_set(err, ERROR_CONFIG,
-                       "publication %s publishes partitions one by one, but the settings select "
-                       "partitioned tables",
-                       buf_cstr(&name));
-        error_hint(err,
-                   "run: ALTER PUBLICATION %s SET (publish_via_partition_root = true); or, "
-                   "to replicate each partition as a table of its own, set "
-                   "publication.autocreate.mode to disabled",
-                   buf_cstr(&name));
+        ok = error_cause(err, CAUSE_PUBLICATION_SPLIT,
+                         "publication %s publishes partitions one by one, but the settings select "
+                         "partitioned tables",
+                         buf_cstr(&name));
+        error_fill(err, "publication", buf_cstr(&name));
     }
     buf_free(&name);
     buf_free(&sql);
@@ -137,7 +133,7 @@ static bool explain_failure(const struct source *s, const char *sql, struct erro
                    sql, buf_cstr(&user));
         buf_free(&user);
     } else if (strcmp(err->sqlstate, "55P03") == 0) {
-        error_hint(err, "another session holds a lock on one of the tables; tried again soon");
+        error_because(err, CAUSE_LOCK_HELD);
     }
     return false;
 }
@@ -149,6 +145,7 @@ static bool change_publication(const struct source *s, struct pg_conn *c, const 
 
     if (!pg_query(c, "setting up the session", "SET lock_timeout = '10s'", NULL, err))
         return false;
+    FAILPOINT("publication.before-change");
     ok = pg_query(c, "making the publication", sql, NULL, err);
     if (!ok)
         explain_failure(s, sql, err);
@@ -160,6 +157,7 @@ static bool change_publication(const struct source *s, struct pg_conn *c, const 
     }
     if (ok)
         log_info("publication changed publication=%s", s->settings.publication);
+    FAILPOINT("publication.after-change");
     return ok;
 }
 

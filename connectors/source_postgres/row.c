@@ -9,6 +9,7 @@
 #include "source_postgres/row.h"
 
 #include "source_postgres/pg_value.h"
+#include "util/causes.h"
 
 static bool blame(struct relation *rel, struct error *err)
 {
@@ -38,8 +39,8 @@ static bool parse_cell(const struct column *col, const struct pg_cell *cell, str
 
 static bool missing_key(struct relation *rel, const struct column *col, struct error *err)
 {
-    error_set(err, ERROR_DATA, "column %s: the log does not carry this part of the key", col->name);
-    error_hint(err, "give each partition the replica identity of its root");
+    error_cause(err, CAUSE_KEY_NOT_LOGGED, "column %s: the log does not carry this part of the key",
+                col->name);
     return blame(rel, err);
 }
 

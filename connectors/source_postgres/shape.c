@@ -8,7 +8,7 @@
  */
 #include "source_postgres/shape.h"
 
-#include "source_postgres/pg_error.h"
+#include "common/pg_error.h"
 #include "source_postgres/shape_internal.h"
 #include "source_postgres/stream.h"
 #include "source_postgres/watch_internal.h"
@@ -63,7 +63,7 @@ static bool wait_busy(struct source *s, struct pg_conn *c, struct error *err)
         if (!pg_wait(c, clock_mono_ms() + TICK_MS, &ready, err))
             return false;
         if (ready && !PQconsumeInput(c->pg))
-            return pg_error_lost(err, c->pg, "reading the catalogue");
+            return pg_error_lost(PG_SOURCE, err, c->pg, "reading the catalogue");
         if (!ready && s->stream != NULL && !stream_tick(s, err))
             return false;
     }
@@ -90,7 +90,7 @@ static bool receive(struct source *s, struct pg_conn *c, int want, struct answer
             continue;
         }
         if (status != PGRES_COMMAND_OK)
-            pg_error_result(err, res, "reading the catalogue");
+            pg_error_result(PG_SOURCE, err, c->pg, res, "reading the catalogue");
         PQclear(res);
         if (status != PGRES_COMMAND_OK)
             return false;

@@ -6,9 +6,10 @@
  */
 #include "source_postgres/slot.h"
 
-#include "source_postgres/pg_error.h"
+#include "common/pg_error.h"
 #include "util/buf.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 
 #include <stdio.h>
@@ -53,19 +54,17 @@ static bool check_kind(const struct source *s, const PGresult *res, struct error
     const char *slot = s->settings.slot;
 
     if (strcmp(PQgetvalue(res, 0, S_TYPE), "logical") != 0)
-        error_set(err, ERROR_CONFIG, "replication slot \"%s\" is a physical one", slot);
+        error_cause(err, CAUSE_SLOT_UNUSABLE, "replication slot \"%s\" is a physical one", slot);
     else if (strcmp(PQgetvalue(res, 0, S_PLUGIN), "pgoutput") != 0)
-        error_set(err, ERROR_CONFIG, "replication slot \"%s\" uses the plugin %s, not pgoutput",
-                  slot, PQgetvalue(res, 0, S_PLUGIN));
+        error_cause(err, CAUSE_SLOT_UNUSABLE,
+                    "replication slot \"%s\" uses the plugin %s, not pgoutput", slot,
+                    PQgetvalue(res, 0, S_PLUGIN));
     else if (!pg_bool(res, 0, S_OURS))
-        error_set(err, ERROR_CONFIG, "replication slot \"%s\" belongs to database \"%s\"", slot,
-                  PQgetvalue(res, 0, S_DATABASE));
+        error_cause(err, CAUSE_SLOT_UNUSABLE, "replication slot \"%s\" belongs to database \"%s\"",
+                    slot, PQgetvalue(res, 0, S_DATABASE));
     else
         return true;
-    return error_hint(err,
-                      "set slot.name to a name that is free, or drop it if nobody uses it: "
-                      "SELECT pg_drop_replication_slot('%s')",
-                      slot);
+    return error_fill(err, "slot", slot);
 }
 
 bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
@@ -127,15 +126,17 @@ bool slot_mark_drop(struct source *s, struct error *err)
     if (!ok)
         return true; /* there is none: done */
     if (pid != 0)
-        return error_set(err, ERROR_RETRY, "replication slot \"%s\" is read by pid %d",
-                         s->settings.slot, pid);
+        return error_cause(err, CAUSE_SLOT_IN_USE, "replication slot \"%s\" is read by pid %d",
+                           s->settings.slot, pid);
     if (!pg_control(s, &c, err))
         return false;
     buf_puts(&sql, "SELECT pg_drop_replication_slot(");
     buf_sql_string(&sql, s->settings.slot);
     buf_puts(&sql, ")");
+    FAILPOINT("slot.before-drop");
     ok = pg_query(c, "dropping the replication slot", buf_cstr(&sql), NULL, err);
     buf_free(&sql);
+    FAILPOINT("slot.after-drop");
     return ok;
 }
 
@@ -192,11 +193,8 @@ static bool await_slot(struct source *s, struct pg_conn *maker, const char *name
 static bool slot_failure(const char *name, struct error *err)
 {
     if (strcmp(err->sqlstate, "42710") == 0) {
-        err->kind = ERROR_CONFLICT;
-        return error_hint(err,
-                          "slot \"%s\" belongs to something else or to a lost run: set slot.name "
-                          "to another name, or remove it with penstock remove",
-                          name);
+        error_because(err, CAUSE_SLOT_FOREIGN);
+        return error_fill(err, "slot", name);
     }
     return false;
 }
@@ -212,6 +210,7 @@ bool slot_make(struct source *s, const char *name, bool temporary, struct slot_m
 
     memset(out, 0, sizeof(*out));
     create_command(s, name, temporary, &sql);
+    FAILPOINT("slot.before-make");
     if (!pg_conn_open(&maker, &s->target, "point", true, err) ||
         !pg_send(maker, "making the replication slot", buf_cstr(&sql), err))
         goto out;
@@ -228,6 +227,7 @@ bool slot_make(struct source *s, const char *name, bool temporary, struct slot_m
     snprintf(out->snapshot, sizeof(out->snapshot), "%s", PQgetvalue(res, 0, 2));
     out->maker = maker;
     maker = NULL;
+    FAILPOINT("slot.after-make");
     ok = true;
 out:
     /* A walsender that waits for transactions would not notice that we are gone. */

@@ -5,11 +5,13 @@
  * old snapshot see an empty table), then COPY in text format, whose values are the same text as
  * the stream's.
  */
+#include "source_postgres/snapshot_internal.h"
+
+#include "common/pg_error.h"
+#include "source_postgres/catalog.h"
 #include "source_postgres/copy_text.h"
-#include "source_postgres/pg_error.h"
 #include "source_postgres/pg_value.h"
-#include "source_postgres/point.h"
-#include "util/buf.h"
+#include "util/failpoint.h"
 #include "util/mem.h"
 
 #include <stdio.h>
@@ -17,15 +19,6 @@
 
 /* Oids below are the built-in types', none of which is a domain (PostgreSQL, transam.h). */
 #define FIRST_UNPINNED_OID 10000
-
-struct source_reader {
-    struct source_point *point;
-    struct pg_conn *conn; /* NULL after a failure: made again for the next chunk */
-    struct arena *scratch;
-    struct pg_cell *cells;
-    struct value *values;
-    int cap;
-};
 
 bool snapshot_reader_open(struct source_point *p, struct source_reader **out, struct error *err)
 {
@@ -49,20 +42,21 @@ void snapshot_reader_close(struct source_reader *r)
     arena_free(r->scratch);
     mem_free(r->cells);
     mem_free(r->values);
+    mem_free(r->types);
     mem_free(r);
 }
 
-static bool rewritten(const struct table *t, const char *why, struct error *err)
+bool snapshot_rewritten(const struct table *t, const char *why, struct error *err)
 {
-    error_set(err, ERROR_RETRY, "table %s.%s was %s while it was read", t->schema, t->name, why);
-    error_hint(err, "it is loaded again under a new snapshot");
+    error_cause(err, CAUSE_TABLE_CHANGED, "table %s.%s was %s while it was read", t->schema,
+                t->name, why);
     if (err != NULL)
         err->table = t->oid;
     return false;
 }
 
 /* The relation's name now, quoted, for LOCK and COPY, which look names up as of now. */
-static bool current_name(struct source_reader *r, const struct table *t, const struct chunk *c,
+static bool current_name(struct source_reader *r, const struct table *t, uint32_t rel,
                          struct buf *name, struct error *err)
 {
     char sql[160];
@@ -72,33 +66,32 @@ static bool current_name(struct source_reader *r, const struct table *t, const s
     snprintf(sql, sizeof(sql),
              "SELECT %u::regclass FROM pg_catalog.pg_class WHERE oid = %u AND "
              "pg_catalog.pg_relation_filenode(oid) IS NOT NULL",
-             c->rel, c->rel);
+             rel, rel);
     if (!pg_query(r->conn, "looking up the table", sql, &res, err))
         return false;
     found = PQntuples(res) == 1;
     if (found)
         buf_puts(name, PQgetvalue(res, 0, 0));
     PQclear(res);
-    return found || rewritten(t, "dropped", err);
+    return found || snapshot_rewritten(t, "dropped", err);
 }
 
-static bool lock_relation(struct source_reader *r, const struct table *t, const char *name,
-                          struct error *err)
+bool snapshot_lock(struct source_reader *r, const struct table *t, const char *name, bool only,
+                   struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_printf(&sql, "LOCK TABLE ONLY %s IN ACCESS SHARE MODE", name);
+    buf_printf(&sql, "LOCK TABLE %s%s IN ACCESS SHARE MODE", only ? "ONLY " : "", name);
     ok = pg_query(r->conn, "locking the table", buf_cstr(&sql), NULL, err);
     buf_free(&sql);
     if (!ok && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0))
-        return rewritten(t, "renamed or dropped", err);
+        return snapshot_rewritten(t, "renamed or dropped", err);
     return ok;
 }
 
-/* With the lock held: the file that the snapshot knows is the file of now. */
-static bool check_file(struct source_reader *r, const struct table *t, const struct chunk *c,
-                       const char *name, struct error *err)
+bool snapshot_check_file(struct source_reader *r, const struct table *t, uint32_t rel,
+                         const char *name, struct error *err)
 {
     struct buf sql = {0};
     PGresult *res;
@@ -107,9 +100,9 @@ static bool check_file(struct source_reader *r, const struct table *t, const str
     buf_printf(&sql,
                "SELECT pg_catalog.pg_relation_filenode(oid) = relfilenode AND "
                "%u::regclass::text = ",
-               c->rel);
+               rel);
     buf_sql_string(&sql, name);
-    buf_printf(&sql, " FROM pg_catalog.pg_class WHERE oid = %u", c->rel);
+    buf_printf(&sql, " FROM pg_catalog.pg_class WHERE oid = %u", rel);
     if (!pg_query(r->conn, "checking for a rewrite", buf_cstr(&sql), &res, err)) {
         buf_free(&sql);
         return false;
@@ -117,10 +110,10 @@ static bool check_file(struct source_reader *r, const struct table *t, const str
     buf_free(&sql);
     same = PQntuples(res) == 1 && pg_bool(res, 0, 0);
     PQclear(res);
-    return same || rewritten(t, "rewritten", err);
+    return same || snapshot_rewritten(t, "rewritten", err);
 }
 
-static void select_list(const struct table *t, struct buf *sql)
+void snapshot_select_list(const struct table *t, struct buf *sql)
 {
     int i;
 
@@ -133,8 +126,8 @@ static void select_list(const struct table *t, struct buf *sql)
 /* A missing column, or one whose type is another now, means an ALTER since the point. Of a domain
  * the server tells the base type, which cannot be compared here; an ALTER from a domain to another
  * type that rewrites nothing leaves the text of values as it was. */
-static bool check_columns(struct source_reader *r, const struct table *t, const char *name,
-                          struct error *err)
+bool snapshot_check_columns(struct source_reader *r, const struct table *t, const char *name,
+                            struct error *err)
 {
     struct buf sql = {0};
     PGresult *res = NULL;
@@ -142,11 +135,12 @@ static bool check_columns(struct source_reader *r, const struct table *t, const 
     int i;
 
     buf_puts(&sql, "SELECT ");
-    select_list(t, &sql);
+    snapshot_select_list(t, &sql);
     buf_printf(&sql, " FROM ONLY %s LIMIT 0", name);
     if (!pg_query(r->conn, "checking the columns", buf_cstr(&sql), &res, err)) {
         buf_free(&sql);
-        return strncmp(err->sqlstate, "4270", 4) == 0 ? rewritten(t, "altered", err) : false;
+        return strncmp(err->sqlstate, "4270", 4) == 0 ? snapshot_rewritten(t, "altered", err)
+                                                      : false;
     }
     buf_free(&sql);
     for (i = 0; i < t->ncols; i++) {
@@ -154,11 +148,12 @@ static bool check_columns(struct source_reader *r, const struct table *t, const 
         bool domain =
             c->typmod == -1 && c->type_oid >= FIRST_UNPINNED_OID && PQftype(res, i) != c->type_oid;
 
+        r->types[i] = PQftype(res, i);
         if (!domain && (PQftype(res, i) != c->type_oid || PQfmod(res, i) != c->typmod))
             same = false;
     }
     PQclear(res);
-    return same || rewritten(t, "altered", err);
+    return same || snapshot_rewritten(t, "altered", err);
 }
 
 static bool start_copy(struct source_reader *r, const struct table *t, const struct chunk *c,
@@ -168,7 +163,7 @@ static bool start_copy(struct source_reader *r, const struct table *t, const str
     bool ok;
 
     buf_puts(&sql, "COPY (SELECT ");
-    select_list(t, &sql);
+    snapshot_select_list(t, &sql);
     buf_printf(&sql, " FROM ONLY %s WHERE ctid >= '(%llu,0)'::tid", name,
                (unsigned long long)c->from);
     if (c->to != UINT64_MAX)
@@ -200,8 +195,8 @@ static bool take_row(struct source_reader *r, const struct table *t, char *row, 
     return fn(ctx, t, r->values, err);
 }
 
-static bool copy_rows(struct source_reader *r, const struct table *t, source_row_fn *fn, void *ctx,
-                      struct error *err)
+bool snapshot_copy_rows(struct source_reader *r, const struct table *t, source_row_fn *fn,
+                        void *ctx, struct error *err)
 {
     char *row;
     int len;
@@ -220,24 +215,53 @@ static bool copy_rows(struct source_reader *r, const struct table *t, source_row
     }
 }
 
-static void reserve(struct source_reader *r, int ncols)
+bool snapshot_ready(struct source_reader *r, const struct table *t, struct error *err)
 {
-    if (ncols <= r->cap)
-        return;
-    r->cap = ncols;
-    r->cells = mem_realloc(r->cells, (size_t)ncols * sizeof(*r->cells));
-    r->values = mem_realloc(r->values, (size_t)ncols * sizeof(*r->values));
+    if (t->ncols > r->cap) {
+        size_t n = (size_t)t->ncols;
+
+        r->cap = t->ncols;
+        r->cells = mem_realloc(r->cells, n * sizeof(*r->cells));
+        r->values = mem_realloc(r->values, n * sizeof(*r->values));
+        r->types = mem_realloc(r->types, n * sizeof(*r->types));
+    }
+    return r->conn != NULL || pg_conn_open(&r->conn, &r->point->s->target, "reader", false, err);
+}
+
+bool snapshot_failed(struct source_reader *r, const struct table *t, struct error *err)
+{
+    /* In the middle of a COPY or of a failed transaction: a new session is the sure way out. */
+    pg_conn_close(r->conn);
+    r->conn = NULL;
+    if (err == NULL)
+        return false;
+    if (strcmp(err->sqlstate, "42501") == 0) { /* the right was taken away: this table's fault */
+        struct buf table = {0}, role = {0};
+
+        catalog_qualified(&table, t->schema, t->name);
+        buf_sql_ident(&role, r->point->s->facts.user);
+        error_because(err, CAUSE_TABLE_UNREADABLE);
+        error_fill(err, "table", buf_cstr(&table));
+        error_fill(err, "role", buf_cstr(&role));
+        buf_free(&table);
+        buf_free(&role);
+    }
+    if (err->kind == ERROR_DATA)
+        err->table = t->oid;
+    return error_prefix(err, "reading %s.%s", t->schema, t->name);
 }
 
 static bool read_chunk(struct source_reader *r, const struct table *t, const struct chunk *c,
                        source_row_fn *fn, void *ctx, struct error *err)
 {
     struct buf name = {0};
-    bool ok =
-        point_import(r->conn, r->point->snapshot, err) && current_name(r, t, c, &name, err) &&
-        lock_relation(r, t, buf_cstr(&name), err) && check_file(r, t, c, buf_cstr(&name), err) &&
-        check_columns(r, t, buf_cstr(&name), err) && start_copy(r, t, c, buf_cstr(&name), err) &&
-        copy_rows(r, t, fn, ctx, err) && pg_query(r->conn, "ending the chunk", "COMMIT", NULL, err);
+    bool ok = point_import(r->conn, r->point->snapshot, err) &&
+              current_name(r, t, c->rel, &name, err) &&
+              snapshot_lock(r, t, buf_cstr(&name), true, err) &&
+              snapshot_check_file(r, t, c->rel, buf_cstr(&name), err) &&
+              snapshot_check_columns(r, t, buf_cstr(&name), err) &&
+              start_copy(r, t, c, buf_cstr(&name), err) && snapshot_copy_rows(r, t, fn, ctx, err) &&
+              pg_query(r->conn, "ending the chunk", "COMMIT", NULL, err);
 
     buf_free(&name);
     return ok;
@@ -246,22 +270,10 @@ static bool read_chunk(struct source_reader *r, const struct table *t, const str
 bool snapshot_reader_chunk(struct source_reader *r, const struct table *t, const struct chunk *c,
                            source_row_fn *row, void *ctx, struct error *err)
 {
-    if (r->conn == NULL && !pg_conn_open(&r->conn, &r->point->s->target, "reader", false, err))
+    if (!snapshot_ready(r, t, err))
         return false;
-    reserve(r, t->ncols);
-    if (read_chunk(r, t, c, row, ctx, err))
-        return true;
-    /* In the middle of a COPY or of a failed transaction: a new session is the sure way out. */
-    pg_conn_close(r->conn);
-    r->conn = NULL;
-    if (err == NULL)
-        return false;
-    if (strcmp(err->sqlstate, "42501") == 0) { /* the right was taken away: this table's fault */
-        err->kind = ERROR_DATA;
-        error_hint(err, "run: GRANT SELECT ON the table and its partitions TO %s",
-                   r->point->s->facts.user);
-    }
-    if (err->kind == ERROR_DATA)
-        err->table = t->oid;
-    return error_prefix(err, "reading %s.%s", t->schema, t->name);
+    if (!read_chunk(r, t, c, row, ctx, err))
+        return snapshot_failed(r, t, err);
+    FAILPOINT("reader.after-chunk");
+    return true;
 }

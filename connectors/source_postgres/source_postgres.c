@@ -8,13 +8,14 @@
  */
 #include "source_postgres/source_postgres.h"
 
+#include "common/pg_error.h"
 #include "source_postgres/check.h"
-#include "source_postgres/pg_error.h"
 #include "source_postgres/point.h"
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/source_block.h"
 #include "source_postgres/stream.h"
+#include "source_postgres/timeline.h"
 #include "source_postgres/watch.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -295,7 +296,7 @@ bool pg_control(struct source *s, struct pg_conn **out, struct error *err)
         pg_conn_close(s->control);
         s->control = NULL;
         s->has_facts = false;
-        return error_set(err, ERROR_RETRY, "another server answers at this address now");
+        return error_cause(err, CAUSE_SERVER_CHANGED, "another server answers at this address now");
     }
     memcpy(f.system, s->facts.system, sizeof(f.system));
     f.timeline = s->facts.timeline;
@@ -341,6 +342,11 @@ static bool source_connect(struct source *s, struct source_identity *id, struct 
     return true;
 }
 
+static bool error_note(size_t i, struct error_note *out)
+{
+    return pg_state_note(PG_SOURCE, i, out);
+}
+
 const struct source_ops source_postgres_ops = {
     .name = "postgres",
     .aliases = (const char *const[]){"postgresql",
@@ -356,20 +362,24 @@ const struct source_ops source_postgres_ops = {
     .prepare = publication_prepare,
     .mark_read = slot_mark_read,
     .mark_drop = slot_mark_drop,
+    .timeline_follows = timeline_follows,
     .point_open = point_open,
     .point_close = point_close,
     .point_tables = point_tables,
     .reader_open = snapshot_reader_open,
     .reader_chunk = snapshot_reader_chunk,
+    .reader_keys = snapshot_reader_keys,
     .reader_close = snapshot_reader_close,
     .stream_start = stream_start,
     .stream_table = stream_table,
     .stream_poll = stream_poll,
     .stream_tick = stream_tick,
+    .stream_csn = stream_csn,
     .stream_stop = stream_stop,
     .acknowledge = stream_acknowledge,
     .position_compare = position_compare,
     .position_csn = position_csn,
     .lag_bytes = stream_lag_bytes,
     .block = &source_postgres_block,
+    .error_note = error_note,
 };

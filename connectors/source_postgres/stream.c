@@ -10,13 +10,15 @@
  */
 #include "source_postgres/stream.h"
 
-#include "source_postgres/pg_error.h"
+#include "common/pg_error.h"
 #include "source_postgres/point.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/stream_internal.h"
+#include "source_postgres/timeline.h"
 #include "source_postgres/watch.h"
 #include "util/buf.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -39,22 +41,21 @@ static bool slot_is_there(struct source *s, uint64_t position, struct error *err
     if (!slot_mark_read(s, &m, err))
         return false;
     if (m.state == MARK_MISSING)
-        error_set(err, ERROR_FATAL,
-                  "replication slot \"%s\" is gone: the log since the checkpoint "
-                  "was not kept",
-                  s->settings.slot);
+        error_cause(err, CAUSE_SLOT_MISSING,
+                    "replication slot \"%s\" is gone: the log since the checkpoint "
+                    "was not kept",
+                    s->settings.slot);
     else if (m.state == MARK_LOST)
-        error_set(err, ERROR_FATAL, "%s", m.why);
+        error_cause(err, CAUSE_SLOT_LOST, "%s", m.why);
     else if (pg_lsn_parse(m.position, &confirmed) && confirmed > position)
         /* By another process that is at work, or the checkpoint that we hold is old: whether
          * anything is lost is judged when both have been read again. */
-        return error_set(err, ERROR_RETRY,
-                         "replication slot \"%s\" was moved to %s since the checkpoint was read",
-                         s->settings.slot, m.position);
+        error_cause(err, CAUSE_SLOT_MOVED,
+                    "replication slot \"%s\" was moved to %s since the checkpoint was read",
+                    s->settings.slot, m.position);
     else
         return true;
-    return error_hint(err, "load again: penstock remove, then start the connector (or "
-                           "snapshot.mode when_needed)");
+    return false;
 }
 
 static bool read_timeout(struct pg_stream *st, struct error *err)
@@ -91,7 +92,7 @@ static bool start_replication(struct pg_stream *st, struct error *err)
     buf_free(&ident);
     buf_free(&sql);
     if (!ok && strcmp(err->sqlstate, "55000") == 0)
-        err->kind = ERROR_FATAL; /* the slot was invalidated */
+        error_because(err, CAUSE_SLOT_LOST); /* the slot was invalidated */
     return ok;
 }
 
@@ -114,8 +115,8 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
 
     stream_stop(s);
     if (!pg_lsn_parse(position, &start) || start == 0)
-        return error_set(err, ERROR_FATAL, "the checkpoint's position \"%s\" is not an LSN",
-                         position);
+        return error_cause(err, CAUSE_BOOKS_UNREADABLE,
+                           "the checkpoint's position \"%s\" is not an LSN", position);
     if (!slot_is_there(s, start, err))
         return false;
     st = mem_calloc(1, sizeof(*st));
@@ -129,13 +130,14 @@ bool stream_start(struct source *s, const char *position, const struct stream_ta
     pg_cancel_clear(&s->wake);
     if (!watch_start(s->watch, st->relations, tables, n, err) ||
         !relations_prepare(st->relations, tables, n, err) ||
-        !pg_conn_open(&st->conn, &s->target, "stream", true, err) || !read_timeout(st, err) ||
-        !start_replication(st, err)) {
+        !pg_conn_open(&st->conn, &s->target, "stream", true, err) ||
+        !timeline_same(s, st->conn, err) || !read_timeout(st, err) || !start_replication(st, err)) {
         watch_stop(s->watch);
         stream_free(st);
         return false;
     }
     s->stream = st;
+    FAILPOINT("stream.after-start");
     return true;
 }
 
@@ -165,14 +167,14 @@ static bool stream_ended(struct pg_stream *st, struct error *err)
     struct buf name = {0};
 
     if (pg_conn_alive(st->conn))
-        error_set(err, ERROR_RETRY, "the server ended the stream");
+        error_cause(err, CAUSE_CONNECTION_LOST, "the server ended the stream");
     else
-        pg_error_lost(err, st->conn->pg, "streaming");
+        pg_error_lost(PG_SOURCE, err, st->conn->pg, "streaming");
     while (pg_conn_alive(st->conn)) {
         if (!pg_receive(st->conn, "streaming", clock_mono_ms() + 1000, &res, err))
             break;
         if (res == NULL || PQresultStatus(res) != PGRES_COPY_OUT) {
-            error_set(err, ERROR_RETRY, "the server ended the stream");
+            error_cause(err, CAUSE_CONNECTION_LOST, "the server ended the stream");
             break;
         }
         PQclear(res);
@@ -183,12 +185,8 @@ static bool stream_ended(struct pg_stream *st, struct error *err)
         return false;
     if (strcmp(err->sqlstate, "42704") == 0) {
         buf_sql_ident(&name, st->source->settings.publication);
-        err->kind = ERROR_CONFIG;
-        error_hint(err,
-                   "publication %s did not exist when a change in the log was made; that log "
-                   "cannot be read any more. Make the publication, then load again: penstock "
-                   "remove, then start the connector",
-                   buf_cstr(&name));
+        error_because(err, CAUSE_PUBLICATION_GAP);
+        error_fill(err, "publication", buf_cstr(&name));
         buf_free(&name);
     }
     return false;
@@ -199,12 +197,16 @@ static bool send_status(struct pg_stream *st, struct error *err)
     uint8_t msg[PGOUTPUT_STATUS_SIZE];
     uint64_t acked = atomic_load(&st->source->acked);
 
-    if (acked != st->status_lsn) /* what made it urgent has been answered */
+    if (acked != st->status_lsn) { /* what made it urgent has been answered */
         atomic_store(&st->source->urgent, false);
+        FAILPOINT("stream.before-acknowledge");
+    }
     pgoutput_status(msg, acked, acked, acked, clock_wall_us() - VALUE_EPOCH_SHIFT_US, false);
     if (PQputCopyData(st->conn->pg, (const char *)msg, sizeof(msg)) < 0 ||
         PQflush(st->conn->pg) < 0)
-        return pg_error_lost(err, st->conn->pg, "sending status");
+        return pg_error_lost(PG_SOURCE, err, st->conn->pg, "sending status");
+    if (acked != st->status_lsn)
+        FAILPOINT("stream.after-acknowledge");
     st->status_at_ms = clock_mono_ms();
     st->status_lsn = acked;
     return true;
@@ -228,7 +230,7 @@ static bool keep_up(struct pg_stream *st, struct error *err)
     if (status_due(st, clock_mono_ms()) == 0 && !send_status(st, err))
         return false;
     if (PQflush(st->conn->pg) < 0)
-        return pg_error_lost(err, st->conn->pg, "sending status");
+        return pg_error_lost(PG_SOURCE, err, st->conn->pg, "sending status");
     return true;
 }
 
@@ -288,7 +290,7 @@ static bool take_messages(struct pg_stream *st, int64_t slice_end, const struct 
         if (++count % LOOK_UP_EVERY != 0)
             continue;
         if (is_cancelled(st->source))
-            return error_set(err, ERROR_RETRY, "cancelled");
+            return error_cause(err, CAUSE_CANCELLED, "cancelled");
         if (!keep_up(st, err))
             return false;
         if (clock_mono_ms() >= slice_end)
@@ -317,7 +319,7 @@ static bool wait_input(struct pg_stream *st, int64_t deadline, struct error *err
     if (poll(fds, 3, wait > 0 ? (int)wait : 0) < 0 && errno != EINTR)
         return error_set(err, ERROR_FATAL, "poll: %s", strerror(errno));
     if (fds[1].revents != 0)
-        return error_set(err, ERROR_RETRY, "cancelled");
+        return error_cause(err, CAUSE_CANCELLED, "cancelled");
     return true;
 }
 
@@ -334,8 +336,8 @@ static bool is_alive(struct source *s, struct pg_stream *st, struct error *err)
         return true;
     pg_conn_close(s->control); /* it would wait there too */
     s->control = NULL;
-    return error_set(err, ERROR_RETRY, "the server has been silent for %d s on two connections",
-                     SILENT_MS / 1000);
+    return error_cause(err, CAUSE_SERVER_SILENT,
+                       "the server has been silent for %d s on two connections", SILENT_MS / 1000);
 }
 
 bool stream_poll(struct source *s, int timeout_ms, const struct change_sink *sink, bool *drained,
@@ -387,4 +389,9 @@ int64_t stream_lag_bytes(struct source *s, const char *position)
     if (end == 0 || !pg_lsn_parse(position, &lsn))
         return -1;
     return end > lsn ? (int64_t)(end - lsn) : 0;
+}
+
+int64_t stream_csn(struct source *s)
+{
+    return s->stream != NULL ? (int64_t)s->stream->final_lsn : 0;
 }

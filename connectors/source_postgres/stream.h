@@ -16,4 +16,6 @@ void stream_stop(struct source *s);
 void stream_acknowledge(struct source *s, const char *position);
 int64_t stream_lag_bytes(struct source *s, const char *position);
 
+int64_t stream_csn(struct source *s);
+
 #endif

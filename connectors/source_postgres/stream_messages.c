@@ -10,6 +10,7 @@
  */
 #include "source_postgres/row.h"
 #include "source_postgres/stream_internal.h"
+#include "util/causes.h"
 #include "util/clock.h"
 
 #include <endian.h>
@@ -20,7 +21,7 @@
 
 static bool protocol(struct error *err, const char *what)
 {
-    return error_set(err, ERROR_RETRY, "the server's stream is out of order: %s", what);
+    return error_cause(err, CAUSE_PROTOCOL_BROKEN, "the server's stream is out of order: %s", what);
 }
 
 static bool on_begin(struct pg_stream *st, const struct pgoutput_begin *b, struct error *err)

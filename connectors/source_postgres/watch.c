@@ -21,8 +21,8 @@
  */
 #include "source_postgres/watch.h"
 
+#include "common/pg_error.h"
 #include "source_postgres/catalog.h"
-#include "source_postgres/pg_error.h"
 #include "source_postgres/watch_internal.h"
 #include "util/clock.h"
 #include "util/mem.h"
@@ -267,7 +267,7 @@ static bool take_results(struct watch *w, bool *complete, struct error *err)
             return w->catalogue != NULL ||
                    error_set(err, ERROR_RETRY, "watching the catalogue: no answer");
         if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-            pg_error_result(err, res, "watching the catalogue");
+            pg_error_result(PG_SOURCE, err, w->conn->pg, res, "watching the catalogue");
             PQclear(res);
             return false;
         }
@@ -312,7 +312,7 @@ bool watch_poll(struct watch *w, const struct change_sink *sink, struct error *e
         return pg_send(w->conn, "watching the catalogue", buf_cstr(&w->sql), err);
     }
     if (!PQconsumeInput(w->conn->pg))
-        return pg_error_lost(err, w->conn->pg, "watching the catalogue");
+        return pg_error_lost(PG_SOURCE, err, w->conn->pg, "watching the catalogue");
     return PQflush(w->conn->pg) > 0 || take_answer(w, sink, err);
 }
 

@@ -8,7 +8,7 @@
  * vouched for last, so that no rewrite is missed as long as each answer is newer than the one
  * before. An answer of a look that was overtaken by a later one is not used for that table.
  */
-#include "source_postgres/pg_error.h"
+#include "common/pg_error.h"
 #include "source_postgres/shape.h"
 #include "source_postgres/watch_internal.h"
 #include "util/mem.h"

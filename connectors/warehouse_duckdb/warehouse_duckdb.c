@@ -100,4 +100,5 @@ const struct warehouse_ops warehouse_duckdb_ops = {
     .append_close = wdk_append_close,
     .append_abort = wdk_append_abort,
     .maintain = wdk_maintain,
+    .error_note = wdk_state_note,
 };

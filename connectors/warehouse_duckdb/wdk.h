@@ -4,6 +4,7 @@
 #define PENSTOCK_WDK_H
 
 #include "load/warehouse.h"
+#include "util/causes.h"
 
 #include <duckdb.h>
 #include <pthread.h>
@@ -73,6 +74,19 @@ void wdk_gate_open(struct warehouse *w);
 void wdk_order_note(struct buf *changed, const char *sql);
 bool wdk_order_allows(const struct buf *changed, const char *sql, struct error *err);
 
+/* wdk_states.c: what DuckDB's types of errors mean. */
+struct wdk_state {
+    duckdb_error_type type;
+    const char *sign;  /* in the message; NULL: every message of that type */
+    bool quotes_names; /* double quotes in the message hold names; else they may hold values */
+    struct error_note note;
+};
+
+/* The last row is for every type that has none. */
+const struct wdk_state *wdk_state_find(duckdb_error_type type, const char *message);
+/* The i-th row of docs/errors.md; false: there are no more. */
+bool wdk_state_note(size_t i, struct error_note *out);
+
 /* wdk_error.c: kind and message (values masked) from DuckDB's own; returns false. */
 bool wdk_error(struct error *err, duckdb_error_type type, const char *message);
 /* The first line of message without values; out holds size bytes. */
@@ -111,6 +125,9 @@ bool wdk_uuid(const char *p, size_t len, duckdb_hugeint *out);
 /* wdk_maintain.c */
 bool wdk_maintain(struct session *s, bool idle, struct error *err);
 bool wdk_checkpoint(struct session *s, struct error *err);
+
+/* wdk_literal.c: dialect.literal */
+const char *wdk_literal(struct buf *out, const struct load_column *c, const struct value *v);
 
 /* wdk_dialect.c */
 extern const struct dialect wdk_dialect;

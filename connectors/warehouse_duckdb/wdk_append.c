@@ -86,7 +86,7 @@ static bool flush_chunk(struct appender *ap, struct error *err)
     if (ap->rows == 0)
         return true;
     if (atomic_load(&ap->s->cancelled))
-        return error_set(err, ERROR_RETRY, "DuckDB: cancelled");
+        return error_cause(err, CAUSE_CANCELLED, "DuckDB: cancelled");
     duckdb_data_chunk_set_size(ap->chunk, ap->rows);
     if (duckdb_append_data_chunk(ap->ap, ap->chunk) != DuckDBSuccess)
         return appender_error(ap, err);
@@ -119,10 +119,10 @@ static bool bind_column(struct target_column *c, const struct load_column *lc,
     c->strings = c->slot.type == DUCKDB_TYPE_VARCHAR || c->slot.type == DUCKDB_TYPE_BLOB;
     c->write = wdk_writer_for(kind, c->slot.type);
     if (c->write == NULL)
-        return error_set(err, ERROR_DATA,
-                         "column \"%s\" of the warehouse table has another type than %s, which "
-                         "%s values need",
-                         lc->name, lc->type, type_kind_name(kind));
+        return error_cause(err, CAUSE_TARGET_ALTERED,
+                           "column \"%s\" of the warehouse table has another type than %s, which "
+                           "%s values need",
+                           lc->name, lc->type, type_kind_name(kind));
     return true;
 }
 
@@ -135,8 +135,9 @@ static bool bind_columns(struct appender *ap, const struct load_column *cols, in
     int i;
 
     if (have != (idx_t)ncols)
-        return error_set(err, ERROR_DATA, "the warehouse table has %d columns where %d are written",
-                         (int)have, ncols);
+        return error_cause(err, CAUSE_TARGET_ALTERED,
+                           "the warehouse table has %d columns where %d are written", (int)have,
+                           ncols);
     ap->cols = mem_calloc((size_t)ncols, sizeof(*ap->cols));
     ap->ncols = ncols;
     ap->row_bytes = (size_t)ncols * 16;
@@ -197,9 +198,8 @@ static bool overflow(struct appender *ap, const struct target_column *c, const c
         ap->nulled++;
         return true;
     }
-    error_set(err, ERROR_DATA, "column \"%s\": %s cannot be held by %s", c->name, what, c->type);
-    return error_hint(err, "set value.overflow.mode to null to store NULL for such values "
-                           "(counted), or leave the column out with column.exclude.list");
+    return error_cause(err, CAUSE_VALUE_MISFIT, "column \"%s\": %s cannot be held by %s", c->name,
+                       what, c->type);
 }
 
 bool wdk_append_row(struct appender *ap, const struct value *values, struct error *err)

@@ -82,6 +82,17 @@ static void same_text(struct buf *out, const struct column *c, const char *expr)
     buf_printf(out, "'v' || CAST(%s AS VARCHAR), 'n')", expr);
 }
 
+/* DuckDB prints a DECIMAL(2,2) as ".05", the source prints "0.05". */
+static void retype(struct buf *out, const struct load_column *was, const struct load_column *now)
+{
+    if (strcmp(now->type, "VARCHAR") != 0 || strncmp(was->type, "DECIMAL(", 8) != 0 ||
+        was->precision != was->scale)
+        return;
+    buf_puts(out, " USING regexp_replace(CAST(");
+    buf_sql_ident(out, now->name);
+    buf_puts(out, " AS VARCHAR), '^(-?)[.]', '\\10.')");
+}
+
 /* As the schema of a two-part name these would be ambiguous: they are databases, too. */
 static const char *const databases[] = {"temp", "system", "memory", WDK_DATABASE, NULL};
 
@@ -95,6 +106,7 @@ const struct dialect wdk_dialect = {
     .merge = false,
     .temp_prefix = "temp.main.",
     .lock_share = NULL,
+    .lock_probe = NULL,
     .row_id = "rowid",
     .bigint = "BIGINT",
     .timestamptz = "TIMESTAMP WITH TIME ZONE",
@@ -102,4 +114,6 @@ const struct dialect wdk_dialect = {
     .smallint = "SMALLINT",
     .column = column,
     .same_text = same_text,
+    .literal = wdk_literal,
+    .retype = retype,
 };

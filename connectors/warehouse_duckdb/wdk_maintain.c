@@ -11,6 +11,7 @@
  * each), more of them the greater the share of dead rows is, and none while that is small.
  */
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "warehouse_duckdb/wdk.h"
 
@@ -53,10 +54,14 @@ static int64_t free_space(const struct warehouse *w)
 bool wdk_checkpoint(struct session *s, struct error *err)
 {
     if (free_space(s->w) < wal_size(s->w) + DISK_RESERVE) {
-        error_set(err, ERROR_RETRY, DISK_FULL " of %s is full", s->w->path);
-        return error_hint(err, "make room on the disk of the warehouse file");
+        error_cause(err, CAUSE_DISK_FULL, DISK_FULL " of %s is full", s->w->path);
+        return error_fill(err, "disk", "the warehouse file");
     }
-    return wdk_exec(s, "CHECKPOINT", NULL, err);
+    FAILPOINT("wdk.before-checkpoint");
+    if (!wdk_exec(s, "CHECKPOINT", NULL, err))
+        return false;
+    FAILPOINT("wdk.after-checkpoint");
+    return true;
 }
 
 /* The greatest share of dead rows of a table, in percent. estimated_size counts them too. */

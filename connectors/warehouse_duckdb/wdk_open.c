@@ -11,6 +11,7 @@
  *
  * A file that cannot be used is left as it was found.
  */
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
@@ -55,8 +56,7 @@ static bool list_path(const char *path, struct error *err)
         return true;
     }
     pthread_mutex_unlock(&open_lock);
-    error_set(err, ERROR_CONFLICT, "%s is already open in this process", path);
-    return error_hint(err, "give every duckdb connector a file of its own (connection.url)");
+    return error_cause(err, CAUSE_FILE_OPEN_TWICE, "%s is already open in this process", path);
 }
 
 static void unlist_path(const char *path)
@@ -79,7 +79,7 @@ static void unlist_path(const char *path)
 
 static bool path_error(struct error *err, const char *path, const char *hint)
 {
-    error_set(err, ERROR_CONFIG, "%s: %s", path, strerror(errno));
+    error_cause(err, CAUSE_FILE_UNUSABLE, "%s: %s", path, strerror(errno));
     return error_hint(err, "%s", hint);
 }
 
@@ -130,7 +130,7 @@ static bool check_header(const char *path, struct error *err)
     if (stat(path, &st) != 0)
         return errno == ENOENT || path_error(err, path, "correct connection.url");
     if (!S_ISREG(st.st_mode)) {
-        error_set(err, ERROR_CONFIG, "%s is not a file", path);
+        error_cause(err, CAUSE_FILE_UNUSABLE, "%s is not a file", path);
         return error_hint(err, "name a file in connection.url");
     }
     if (access(path, R_OK | W_OK) != 0)
@@ -142,8 +142,8 @@ static bool check_header(const char *path, struct error *err)
     close(fd);
     if (n == (ssize_t)sizeof(head) && memcmp(head + HEADER_MAGIC_AT, "DUCK", 4) == 0)
         return true;
-    error_set(err, ERROR_CONFIG, "%s is not a DuckDB file%s", path,
-              st.st_size == 0 ? ": it is empty" : "");
+    error_cause(err, CAUSE_FILE_UNUSABLE, "%s is not a DuckDB file%s", path,
+                st.st_size == 0 ? ": it is empty" : "");
     return error_hint(err, "name another file in connection.url, or remove this one");
 }
 
@@ -152,8 +152,7 @@ static bool check_log(const struct warehouse *w, struct error *err)
 {
     if (access(w->path, F_OK) == 0 || access(w->wal_path, F_OK) != 0)
         return true;
-    error_set(err, ERROR_CONFIG, "%s exists without %s", w->wal_path, w->path);
-    return error_hint(err, "put the file back beside its log, or remove the log too");
+    return error_cause(err, CAUSE_FILE_LOG_ALONE, "%s exists without %s", w->wal_path, w->path);
 }
 
 /* --- temporary files --- */
@@ -199,55 +198,47 @@ static bool lock_error(const struct warehouse *w, const char *message, struct er
     int len = 0;
 
     if (pid == NULL || exe == NULL || exe > pid)
-        error_set(err, ERROR_CONFLICT, "%s is in use by another process", w->path);
+        error_cause(err, CAUSE_FILE_IN_USE, "%s is in use by another process", w->path);
     else {
         exe += strlen("held in ");
         len = (int)(pid - exe) - 1;
-        error_set(err, ERROR_CONFLICT, "%s is in use by process %d (%.*s)", w->path, atoi(pid + 5),
-                  len > 0 ? len : 0, exe);
+        error_cause(err, CAUSE_FILE_IN_USE, "%s is in use by process %d (%.*s)", w->path,
+                    atoi(pid + 5), len > 0 ? len : 0, exe);
     }
-    return error_hint(err, "end that process: DuckDB lets only one process use the file while it "
-                           "is written. Query through the service instead: penstock query SQL");
+    return false;
 }
+
+/* What stands in the message of a file that cannot be opened; the last row fits all. */
+static const struct {
+    const char *sign;
+    enum cause cause;
+    const char *says; /* between the path and DuckDB's words */
+} open_causes[] = {
+    {"newer version of DuckDB", CAUSE_FILE_OTHER_VERSION,
+     " was written by another version of DuckDB"},
+    {"with version number", CAUSE_FILE_OTHER_VERSION, " was written by another version of DuckDB"},
+    {"No space left", CAUSE_DISK_FULL, ""},
+    {"Out of Memory", CAUSE_MEMORY_SMALL, ""},
+    {"Permission denied", CAUSE_FILE_UNUSABLE, ""},
+    {"Read-only", CAUSE_FILE_UNUSABLE, ""},
+    {"WAL", CAUSE_FILE_LOG_BROKEN, ".wal cannot be replayed"},
+    {"replay", CAUSE_FILE_LOG_BROKEN, ".wal cannot be replayed"},
+    {"", CAUSE_FILE_BROKEN, " cannot be opened"},
+};
 
 static bool open_error(const struct warehouse *w, const char *message, struct error *err)
 {
     char line[700];
+    size_t i = 0;
 
     wdk_mask(DUCKDB_ERROR_IO, message, line, sizeof(line));
     if (strstr(message, "Could not set lock") != NULL)
         return lock_error(w, message, err);
-    if (strstr(message, "newer version of DuckDB") != NULL ||
-        strstr(message, "with version number") != NULL) {
-        error_set(err, ERROR_CONFIG, "%s was written by another version of DuckDB: %s", w->path,
-                  line);
-        return error_hint(err,
-                          "this service has DuckDB %s: copy the tables into a new file with "
-                          "the DuckDB that wrote it, or name another file",
-                          duckdb_library_version());
-    }
-    if (strstr(message, "No space left") != NULL) {
-        error_set(err, ERROR_RETRY, "%s: %s", w->path, line);
-        return error_hint(err, "make room on the disk of the warehouse file");
-    }
-    if (strstr(message, "Out of Memory") != NULL) {
-        error_set(err, ERROR_CONFIG, "%s: %s", w->path, line);
-        return error_hint(err, "raise duckdb.memory.limit");
-    }
-    if (strstr(message, "Permission denied") != NULL || strstr(message, "Read-only") != NULL) {
-        error_set(err, ERROR_CONFIG, "%s: %s", w->path, line);
-        return error_hint(err, "give the user of this service the right to write the file, its "
-                               "directory and its .wal");
-    }
-    if (strstr(message, "WAL") != NULL || strstr(message, "replay") != NULL) {
-        error_set(err, ERROR_FATAL, "the log %s cannot be replayed: %s", w->wal_path, line);
-        return error_hint(err, "copy both files away, then remove the .wal: the file is then as of "
-                               "its last checkpoint and goes on from there if the source still "
-                               "has the log, else the tables are loaded again");
-    }
-    error_set(err, ERROR_FATAL, "%s cannot be opened: %s", w->path, line);
-    return error_hint(err, "copy the file away and restore it from a backup, or name a new file: "
-                           "all tables are then loaded again");
+    while (strstr(message, open_causes[i].sign) == NULL)
+        i++;
+    error_cause(err, open_causes[i].cause, "%s%s: %s", w->path, open_causes[i].says, line);
+    error_fill(err, "version", duckdb_library_version());
+    return error_fill(err, "disk", "the warehouse file");
 }
 
 static bool set_options(duckdb_config c, const struct warehouse *w, const struct config *cfg,
@@ -351,6 +342,7 @@ bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *er
     if (!w->listed || !check_header(w->path, err) || !check_log(w, err) ||
         !open_database(w, cfg, err))
         goto fail;
+    FAILPOINT("wdk.after-attach"); /* a log that was left has been replayed */
     clean_temp(w->temp_directory, began);
     if (!pin_settings(w, err))
         goto fail;
@@ -374,6 +366,7 @@ void wdk_close(struct warehouse *w)
             log_failure(LOG_WARN, "checkpoint of the DuckDB file at the end", &err);
         wdk_disconnect(s);
         duckdb_close(&w->db);
+        FAILPOINT("wdk.after-close");
     }
     if (w->listed)
         unlist_path(w->path);

@@ -5,6 +5,7 @@
  * is remembered here; and an interrupt is forgotten when the next statement begins, so that a
  * cancel is remembered until the next rollback. A third is in wdk_order.c.
  */
+#include "util/failpoint.h"
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
 
@@ -13,7 +14,7 @@
 bool wdk_usable(struct session *s, struct error *err)
 {
     if (atomic_load(&s->cancelled))
-        return error_set(err, ERROR_RETRY, "DuckDB: cancelled");
+        return error_cause(err, CAUSE_CANCELLED, "DuckDB: cancelled");
     if (s->failed)
         return error_set(err, ERROR_RETRY,
                          "DuckDB: a statement of this transaction has failed before");
@@ -99,10 +100,12 @@ bool wdk_commit(struct session *s, struct error *err)
 {
     if (!s->in_transaction)
         return error_set(err, ERROR_FATAL, "commit without a transaction");
+    FAILPOINT("wdk.before-commit");
     if (!wdk_exec(s, "COMMIT", NULL, err)) {
         wdk_rollback(s);
         return false;
     }
+    FAILPOINT("wdk.after-commit");
     leave(s);
     return true;
 }

@@ -8,6 +8,8 @@
  */
 #include "warehouse_postgres/warehouse_postgres.h"
 
+#include "common/pg_states.h"
+
 #include "util/mem.h"
 #include "warehouse_postgres/wpg.h"
 
@@ -39,6 +41,11 @@ static const char *const wpg_aliases[] = {"postgresql-warehouse", NULL};
 /* connection.url, connection.user and connection.password are settings of every sink. */
 static const struct setting wpg_settings[] = {{.name = NULL}};
 
+static bool error_note(size_t i, struct error_note *out)
+{
+    return pg_state_note(PG_WAREHOUSE, i, out);
+}
+
 const struct warehouse_ops warehouse_postgres_ops = {
     .name = "postgres-warehouse",
     .aliases = wpg_aliases,
@@ -60,4 +67,5 @@ const struct warehouse_ops warehouse_postgres_ops = {
     .append_row = wpg_append_row,
     .append_close = wpg_append_close,
     .append_abort = wpg_append_abort,
+    .error_note = error_note,
 };

@@ -6,7 +6,7 @@
  * and the bytes (PostgreSQL documentation, COPY, "Binary Format"). Columns with as_text, whose
  * stage column is text, are written as text. What was copied is counted against what was sent.
  */
-#include "common/pg_sqlstate.h"
+#include "common/pg_error.h"
 #include "util/mem.h"
 #include "warehouse_postgres/wpg.h"
 #include "warehouse_postgres/wpg_encode.h"
@@ -124,7 +124,7 @@ static bool send_bytes(struct appender *ap, const void *data, size_t len, struct
         int sent = PQputCopyData(ap->s->conn, p, n);
 
         if (sent < 0) {
-            pg_sqlstate_result(err, ap->s->conn, NULL);
+            pg_error_result(PG_WAREHOUSE, err, ap->s->conn, NULL, NULL);
             ap->s->broken = true;
             return false;
         }
@@ -173,10 +173,8 @@ static bool put_misfit(struct appender *ap, const struct append_column *c, const
         ap->nulled++;
         return true;
     }
-    error_set(err, ERROR_DATA, "table %s: column \"%s\" of type %s cannot hold %s", ap->table,
-              c->name, c->type_name, misfit);
-    return error_hint(err, "set value.overflow.mode to null, or change the value at the source and "
-                           "load the table again");
+    return error_cause(err, CAUSE_VALUE_MISFIT, "table %s: column \"%s\" of type %s cannot hold %s",
+                       ap->table, c->name, c->type_name, misfit);
 }
 
 static bool put_value(struct appender *ap, const struct append_column *c, const struct value *v,
@@ -239,7 +237,7 @@ static bool read_outcome(struct appender *ap, struct error *err)
             copied = strtoll(PQcmdTuples(res), NULL, 10);
         } else if (!seen || ok) {
             ok = false;
-            pg_sqlstate_result(err, ap->s->conn, res);
+            pg_error_result(PG_WAREHOUSE, err, ap->s->conn, res, NULL);
             add_context(err, res);
         }
         seen = true;
@@ -250,7 +248,7 @@ static bool read_outcome(struct appender *ap, struct error *err)
         }
     }
     if (!seen)
-        return pg_sqlstate_result(err, ap->s->conn, NULL);
+        return pg_error_result(PG_WAREHOUSE, err, ap->s->conn, NULL, NULL);
     if (ok && copied != ap->rows)
         return error_set(err, ERROR_FATAL, "table %s: %lld rows were sent and %lld were loaded",
                          ap->table, (long long)ap->rows, (long long)copied);
@@ -269,7 +267,7 @@ static bool finish(struct appender *ap, struct error *err)
             return false;
     if (sent < 0) {
         ap->s->broken = true;
-        return pg_sqlstate_result(err, ap->s->conn, NULL);
+        return pg_error_result(PG_WAREHOUSE, err, ap->s->conn, NULL, NULL);
     }
     return read_outcome(ap, err);
 }

@@ -4,7 +4,7 @@
  * identity is the cluster's system identifier and the database's oid; where the server does not
  * tell the former, its address and port stand in for it.
  */
-#include "common/pg_sqlstate.h"
+#include "common/pg_error.h"
 #include "warehouse_postgres/wpg.h"
 
 #include <stdio.h>
@@ -44,7 +44,7 @@ bool wpg_identity(struct warehouse *w, char *out, size_t size, struct error *err
     if (ok)
         snprintf(out, size, "%s/%s", PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1));
     else
-        pg_sqlstate_result(err, conn, NULL);
+        pg_error_result(PG_WAREHOUSE, err, conn, NULL, NULL);
     PQclear(res);
     PQfinish(conn);
     return ok;

@@ -6,7 +6,7 @@
  * name is libpq's and not counted. Every session has the settings below: they decide what text a
  * value has, that an acknowledged commit is on disk, and how soon a dead link is noticed.
  */
-#include "common/pg_sqlstate.h"
+#include "common/pg_error.h"
 #include "util/clock.h"
 #include "util/mem.h"
 #include "warehouse_postgres/wpg.h"
@@ -23,7 +23,7 @@ static const char pinned_settings[] =
     "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
     "SET transform_null_equals = off; SET search_path = ''; SET row_security = off;"
     /* no limit but our own */
-    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0;"
+    "SET statement_timeout = 0; SET lock_timeout = '10s'; SET idle_session_timeout = 0;"
     "SET default_transaction_read_only = off; SET default_transaction_deferrable = off;"
     "SET default_transaction_isolation = 'read committed';"
     /* an acknowledged commit is flushed */
@@ -195,6 +195,7 @@ static PGconn *connect_host(const struct warehouse *w, const char *name, int hos
                             struct error *err)
 {
     PGconn *conn = start_connect(w, name, host);
+    char what[400];
     bool timed_out;
 
     if (conn == NULL) {
@@ -206,13 +207,11 @@ static PGconn *connect_host(const struct warehouse *w, const char *name, int hos
     if (drive_connect(conn, &timed_out))
         return conn;
     if (timed_out) {
-        error_set(err, ERROR_RETRY,
-                  "cannot connect: host \"%s\" port %s did not answer within %d s",
-                  PQhost(conn) ? PQhost(conn) : "", PQport(conn) ? PQport(conn) : "",
-                  WPG_CONNECT_TIMEOUT_MS / 1000);
-        error_hint(err, "is the server running, and does a firewall let this host reach it?");
+        snprintf(what, sizeof(what), "cannot connect: host \"%.300s\" port %.20s",
+                 PQhost(conn) ? PQhost(conn) : "", PQport(conn) ? PQport(conn) : "");
+        pg_error_timeout(PG_WAREHOUSE, err, what, WPG_CONNECT_TIMEOUT_MS);
     } else {
-        pg_sqlstate_connect(err, conn);
+        pg_error_connect(PG_WAREHOUSE, err, conn, "cannot connect");
     }
     PQfinish(conn);
     return NULL;
@@ -236,7 +235,7 @@ static bool pin(PGconn *conn, const char *sql, struct error *err)
     bool ok = PQresultStatus(res) == PGRES_COMMAND_OK;
 
     if (!ok) {
-        pg_sqlstate_result(err, conn, res);
+        pg_error_result(PG_WAREHOUSE, err, conn, res, NULL);
         error_prefix(err, "cannot pin the session's settings");
     }
     PQclear(res);
@@ -253,9 +252,9 @@ bool wpg_connect_pinned(const struct warehouse *w, const char *name, PGconn **ou
         return false;
     version = PQserverVersion(conn);
     if (version < WPG_MIN_VERSION) {
-        error_set(err, ERROR_CONFIG, "the warehouse is PostgreSQL %d.%d; MERGE needs 15 or later",
-                  version / 10000, version % 10000);
-        error_hint(err, "upgrade the warehouse's server, or use another one");
+        error_cause(err, CAUSE_SERVER_TOO_OLD,
+                    "the warehouse is PostgreSQL %d.%d; MERGE needs 15 or later", version / 10000,
+                    version % 10000);
         PQfinish(conn);
         return false;
     }

@@ -5,13 +5,17 @@
  * told. Two values are the same row for a table without a key iff their output texts are equal:
  * through concat(), because a cast of character(n) to text would take trailing blanks off.
  */
+#include "load/text.h"
 #include "warehouse_postgres/wpg.h"
+#include "warehouse_postgres/wpg_encode.h"
 #include "warehouse_postgres/wpg_type.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* A table of the target has at most 1600 columns, and its stage has _op, _u and up to 32 more. */
 #define MAX_COLUMNS 1566
+#define ANY_VERSION INT_MAX
 
 static const struct natural {
     const char *type, *note;
@@ -90,6 +94,47 @@ static void dialect_shape(struct buf *out, const char *schema, const char *name)
     buf_free(&rel);
 }
 
+/* Postgres does not read the text that it prints of the least number of microseconds. */
+static void put_least_interval(struct buf *text, const struct value *v)
+{
+    int32_t months, days;
+    int64_t us;
+
+    if (!interval_parse(v->s.p, v->s.len, &months, &days, &us) || us != INT64_MIN)
+        return;
+    buf_reset(text);
+    buf_printf(text, "%d mons %d days -2562047788 hours -54.775808 secs", months, days);
+}
+
+/*
+ * Postgres's own text. What the binary loader would refuse is refused here, too; what only some
+ * servers take (an infinite interval), the others refuse themselves.
+ */
+static const char *dialect_literal(struct buf *out, const struct load_column *c,
+                                   const struct value *v)
+{
+    struct buf scratch = {0};
+    enum type_kind kind = c->kind;
+    struct wpg_type type;
+    const char *why = NULL;
+
+    if (!c->as_text && wpg_type_parse(c->type, &type)) {
+        why = wpg_encode(&scratch, &type, v, ANY_VERSION);
+        if (type.base == WPG_FLOAT8)
+            kind = TYPE_FLOAT64; /* all the digits of a real in it */
+    }
+    buf_reset(&scratch);
+    value_to_text(&scratch, kind, v);
+    if (kind == TYPE_INTERVAL)
+        put_least_interval(&scratch, v);
+    if (why == NULL && scratch.len > 0 && memchr(scratch.data, '\0', scratch.len) != NULL)
+        why = "a text with a zero byte";
+    if (why == NULL)
+        buf_sql_string(out, buf_cstr(&scratch));
+    buf_free(&scratch);
+    return why;
+}
+
 const struct dialect wpg_dialect = {
     .name = "postgres",
     .max_columns = MAX_COLUMNS,
@@ -98,7 +143,8 @@ const struct dialect wpg_dialect = {
     .primary_key = true,
     .merge = true,
     .temp_prefix = "pg_temp.",
-    .lock_share = " FOR SHARE",
+    .lock_share = " FOR KEY SHARE", /* against a DELETE; the sink may go on updating the row */
+    .lock_probe = " IN ROW EXCLUSIVE MODE NOWAIT",
     .row_id = "ctid",
     .bigint = "bigint",
     .timestamptz = "timestamp with time zone",
@@ -107,4 +153,5 @@ const struct dialect wpg_dialect = {
     .column = dialect_column,
     .shape = dialect_shape,
     .same_text = dialect_same_text,
+    .literal = dialect_literal,
 };

@@ -5,8 +5,9 @@
  * statement, waits 3 s for it, then counts as broken; it stays cancelled, so that nothing more is
  * started by a caller that has not heard of it. A broken session says so on every use.
  */
-#include "common/pg_sqlstate.h"
+#include "common/pg_error.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "warehouse_postgres/wpg.h"
@@ -81,12 +82,13 @@ void wpg_session_cancel(struct session *s)
 
 static bool fail_broken(const struct session *s, struct error *err)
 {
-    return error_set(err, ERROR_RETRY, "session \"%s\": the connection is lost", s->name);
+    return error_cause(err, CAUSE_CONNECTION_LOST, "session \"%s\": the connection is lost",
+                       s->name);
 }
 
 static bool fail_cancelled(const struct session *s, struct error *err)
 {
-    return error_set(err, ERROR_RETRY, "session \"%s\" was cancelled", s->name);
+    return error_cause(err, CAUSE_CANCELLED, "session \"%s\" was cancelled", s->name);
 }
 
 bool wpg_usable(const struct session *s, struct error *err)
@@ -166,7 +168,7 @@ static bool fail_lost(struct session *s, struct error *err)
 {
     PGresult *res = PQgetResult(s->conn);
 
-    pg_sqlstate_result(err, s->conn, res);
+    pg_error_result(PG_WAREHOUSE, err, s->conn, res, NULL);
     PQclear(res);
     s->broken = true;
     if (err != NULL && err->kind == ERROR_FATAL)
@@ -262,7 +264,7 @@ bool wpg_run(struct session *s, const char *sql, ExecStatusType want, ExecStatus
     } else if (last != NULL && PQstatus(s->conn) == CONNECTION_OK && status != PGRES_FATAL_ERROR) {
         error_set(err, ERROR_FATAL, "a statement answered %s", PQresStatus(status));
     } else {
-        pg_sqlstate_result(err, s->conn, last);
+        pg_error_result(PG_WAREHOUSE, err, s->conn, last, NULL);
         s->broken = s->broken || PQstatus(s->conn) != CONNECTION_OK;
     }
     PQclear(last);
@@ -341,6 +343,7 @@ bool wpg_commit(struct session *s, struct error *err)
     PGresult *res;
     bool committed;
 
+    FAILPOINT("wpg.before-commit");
     if (!wpg_run(s, "COMMIT", PGRES_COMMAND_OK, PGRES_COMMAND_OK, &res, err)) {
         error_prefix(err, "COMMIT");
         return false;
@@ -351,6 +354,7 @@ bool wpg_commit(struct session *s, struct error *err)
     if (!committed)
         return error_set(err, ERROR_RETRY,
                          "COMMIT: the transaction had failed and was rolled back");
+    FAILPOINT("wpg.after-commit");
     return true;
 }
 

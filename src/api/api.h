@@ -14,14 +14,17 @@
 #include <jansson.h>
 
 struct board;
+struct requests;
 
 enum { API_MAX_PARAMS = 2, API_MAX_SEGMENTS = 8 };
 
 #define API_JSON "application/json"
+#define API_PROBLEM "application/problem+json"
 
 /* What handlers know of the service; does not change while the server runs. */
 struct api_context {
     struct board *board;
+    struct requests *requests; /* NULL: this service takes none */
     const struct config *service;
     const char *worker_id; /* HOST:PORT */
 };
@@ -32,17 +35,21 @@ struct api_request {
     const char *params[API_MAX_PARAMS]; /* what {} stands for in the path, decoded */
     int nqueries;
     const char *const *keys, *const *values; /* query arguments, decoded */
+    const char *content_type;                /* of the body, or NULL */
+    const char *body;                        /* as it came; NULL: none */
+    size_t body_len;
 };
 
 struct api_reply {
     unsigned status;
     const char *type;  /* Content-Type */
     const char *allow; /* Allow, or NULL */
+    bool problem;      /* errors are problem+json (RFC 9457): under /v1 */
     struct buf body;
 };
 
 struct api_route {
-    const char *method;  /* "GET", which also answers HEAD */
+    const char *method;  /* "GET", which also answers HEAD; "POST" */
     const char *pattern; /* "/connectors/{}/status" */
     void (*handle)(const struct api_request *request, struct api_reply *reply);
 };
@@ -51,7 +58,7 @@ extern const struct api_route api_routes[]; /* ended by a NULL method */
 
 /* Takes json. */
 void api_json(struct api_reply *reply, unsigned status, json_t *json);
-/* {"error_code": status, "message": ...} */
+/* {"error_code": status, "message": ...}, or {"type", "title", "status", "detail"} of a problem. */
 void api_error(struct api_reply *reply, unsigned status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* "HTTP 404 Not Found", as Kafka Connect words what has no text of its own. */
 void api_plain_error(struct api_reply *reply, unsigned status);
@@ -68,10 +75,17 @@ bool api_query_any(const struct api_request *request, const char *key);
  */
 void api_dispatch(struct api_request *request, const char *method, const char *path,
                   struct api_reply *reply);
+/* True for a raw path under /v1, where errors are problems. */
+bool api_is_ours(const char *path);
+/*
+ * The body as JSON, the caller's; NULL in *out without a body. False: the reply is made (415 for
+ * another Content-Type than application/json, 400 for what is not JSON).
+ */
+bool api_body_json(const struct api_request *request, struct api_reply *reply, json_t **out);
 /* Decodes %XX of s in arena a; NULL for a bad escape, a control character or what is not UTF-8. */
 char *api_decode(struct arena *a, const char *s, size_t n);
 
-/* Handlers: api_health.c, api_connectors.c, api_tables.c, api_metrics.c */
+/* Handlers: api_health.c, api_connectors.c, api_tables.c, api_metrics.c, api_snapshots.c */
 void api_root(const struct api_request *request, struct api_reply *reply);
 void api_livez(const struct api_request *request, struct api_reply *reply);
 void api_readyz(const struct api_request *request, struct api_reply *reply);
@@ -84,5 +98,6 @@ void api_connector_status(const struct api_request *request, struct api_reply *r
 void api_connector_tasks(const struct api_request *request, struct api_reply *reply);
 void api_task_status(const struct api_request *request, struct api_reply *reply);
 void api_tables(const struct api_request *request, struct api_reply *reply);
+void api_snapshots(const struct api_request *request, struct api_reply *reply);
 
 #endif

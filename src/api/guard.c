@@ -55,3 +55,13 @@ bool guard_host_ok(const struct guard *g, const char *header)
     return names(header, "localhost") || names(header, "127.0.0.1") || names(header, "[::1]") ||
            (strchr(g->address.host, ':') == NULL && names(header, g->address.host));
 }
+
+bool guard_origin_ok(const struct guard *g, const char *origin, const char *host)
+{
+    const char *at;
+
+    if (g->has_token || origin == NULL)
+        return true;
+    at = strstr(origin, "://"); /* not in "null", what a page without an origin sends */
+    return at != NULL && host != NULL && strcasecmp(at + 3, host) == 0;
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may ask: the bearer token, and the Host check against DNS rebinding. */
+/* Who may ask: the bearer token, the Host check against DNS rebinding, the Origin check against
+ * pages that send what they may not read. */
 #ifndef PENSTOCK_API_GUARD_H
 #define PENSTOCK_API_GUARD_H
 
@@ -17,5 +18,10 @@ void guard_init(struct guard *g, const char *token, const struct listen_address 
 bool guard_token_ok(const struct guard *g, const char *header);
 /* header: the request's Host, or NULL (a browser always sends one). */
 bool guard_host_ok(const struct guard *g, const char *header);
+/*
+ * For requests that change something. origin: the request's Origin, or NULL (a browser always sends
+ * one with such a request). True with a token: a browser does not send that by itself.
+ */
+bool guard_origin_ok(const struct guard *g, const char *origin, const char *host);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libmicrohttpd's side of the API: two polling threads, at most 128 connections of 32 KB memory,
- * 30 s of silence each; bodies up to 64 KB are read and dropped, since every route is a read. A
- * request is judged in this order: size of its body, Host, token (all but /livez), route.
+ * 30 s of silence each. A request is judged in this order: size of its body (at most 1 MB), Host,
+ * Origin (of what is no read), token (all but /livez), route. A body is kept only for who may ask;
+ * others' is read and dropped, so that the answer arrives and costs no memory.
  */
 #include "api/http.h"
 
@@ -17,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_BODY = 64 * 1024, MAX_CONNECTIONS = 128, MAX_QUERIES = 32, TIMEOUT_S = 30 };
+enum { MAX_BODY = 1024 * 1024, MAX_DROPPED = 8 * MAX_BODY };
+enum { MAX_CONNECTIONS = 128, MAX_QUERIES = 32, TIMEOUT_S = 30 };
 
 struct http_server {
     struct MHD_Daemon *daemon;
@@ -28,7 +30,9 @@ struct http_server {
 
 /* One request, from its headers to its completion. */
 struct call {
-    size_t body; /* bytes so far */
+    bool keeps;      /* its body */
+    size_t received; /* bytes of the body so far */
+    struct buf body;
 };
 
 static enum MHD_Result send_reply(struct MHD_Connection *c, struct api_reply *reply)
@@ -84,20 +88,54 @@ static const char *header(struct MHD_Connection *c, const char *name)
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
 }
 
+/* Nothing is changed by it. */
+static bool is_read(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
+           strcmp(method, "OPTIONS") == 0;
+}
+
+enum judgement { ADMITTED, WRONG_HOST, WRONG_ORIGIN, NO_TOKEN };
+
+static enum judgement judge(const struct http_server *s, struct MHD_Connection *c,
+                            const char *method, const char *path)
+{
+    const char *host = header(c, MHD_HTTP_HEADER_HOST);
+
+    if (!guard_host_ok(&s->guard, host))
+        return WRONG_HOST;
+    if (!is_read(method) && !guard_origin_ok(&s->guard, header(c, MHD_HTTP_HEADER_ORIGIN), host))
+        return WRONG_ORIGIN;
+    if (strcmp(path, "/livez") != 0 &&
+        !guard_token_ok(&s->guard, header(c, MHD_HTTP_HEADER_AUTHORIZATION)))
+        return NO_TOKEN;
+    return ADMITTED;
+}
+
+static void refuse(const struct http_server *s, enum judgement why, struct api_reply *reply)
+{
+    if (why == WRONG_HOST)
+        api_error(reply, 403, "The Host of this request is not a name of this service: ask %s",
+                  s->worker_id);
+    else if (why == WRONG_ORIGIN)
+        api_error(reply, 403, "Pages of another origin may not change anything here");
+    else
+        api_error(reply, 401, "This service needs its api.token: send Authorization: Bearer TOKEN");
+}
+
 static void answer(struct http_server *s, struct MHD_Connection *c, const char *method,
-                   const char *path, struct arena *a, struct api_reply *reply)
+                   const char *path, struct call *call, struct arena *a, struct api_reply *reply)
 {
     struct queries q = {.arena = a};
     struct api_request request = {.context = &s->context, .arena = a};
+    enum judgement judgement = judge(s, c, method, path);
 
-    if (!guard_host_ok(&s->guard, header(c, MHD_HTTP_HEADER_HOST))) {
-        api_error(reply, 403, "The Host of this request is not a name of this service: ask %s",
-                  s->worker_id);
+    if (call->received > MAX_BODY) {
+        api_plain_error(reply, 413);
         return;
     }
-    if (strcmp(path, "/livez") != 0 &&
-        !guard_token_ok(&s->guard, header(c, MHD_HTTP_HEADER_AUTHORIZATION))) {
-        api_error(reply, 401, "This service needs its api.token: send Authorization: Bearer TOKEN");
+    if (judgement != ADMITTED) {
+        refuse(s, judgement, reply);
         return;
     }
     MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, add_query, &q);
@@ -108,14 +146,34 @@ static void answer(struct http_server *s, struct MHD_Connection *c, const char *
     request.nqueries = q.n;
     request.keys = q.keys;
     request.values = q.values;
+    request.content_type = header(c, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request.body = (const char *)call->body.data;
+    request.body_len = call->body.len;
     api_dispatch(&request, method, path, reply);
 }
 
-static bool body_announced_too_large(struct MHD_Connection *c)
+/*
+ * Refused before it is read: a client that waits for our word has not sent it, and of a huge one
+ * there is no end. What is only somewhat too large is dropped instead: a client that is cut off
+ * while it sends may not see the answer.
+ */
+static bool refused_unread(struct MHD_Connection *c)
 {
     const char *length = header(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    unsigned long long n = length ? strtoull(length, NULL, 10) : 0;
 
-    return length && strtoull(length, NULL, 10) > MAX_BODY;
+    return n > MAX_DROPPED || (n > MAX_BODY && header(c, MHD_HTTP_HEADER_EXPECT) != NULL);
+}
+
+/* A piece of the body. False: there is no end of it, the connection is closed. */
+static bool take_body(struct call *call, const char *data, size_t n)
+{
+    call->received += n;
+    if (call->keeps && call->received <= MAX_BODY)
+        buf_append(&call->body, data, n);
+    else
+        buf_free(&call->body);
+    return call->received <= MAX_DROPPED;
 }
 
 /* libmicrohttpd calls it once with the headers, once per piece of the body, once at its end. */
@@ -124,27 +182,27 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
                                   size_t *size, void **state)
 {
     struct http_server *s = ctx;
-    struct api_reply reply = {0};
+    struct api_reply reply = {.problem = api_is_ours(path)};
     struct call *call = *state;
     enum MHD_Result result;
     struct arena *a;
+    size_t n = *size;
 
     (void)version;
-    (void)data;
     if (call == NULL) {
-        *state = mem_calloc(1, sizeof(*call));
-        if (!body_announced_too_large(c))
+        *state = call = mem_calloc(1, sizeof(*call));
+        call->keeps = !is_read(method) && judge(s, c, method, path) == ADMITTED;
+        if (!refused_unread(c))
             return MHD_YES;
         api_plain_error(&reply, 413);
         return send_reply(c, &reply);
     }
-    if (*size > 0) {
-        call->body += *size;
+    if (n > 0) {
         *size = 0;
-        return call->body > MAX_BODY ? MHD_NO : MHD_YES; /* no: the connection is closed */
+        return take_body(call, data, n) ? MHD_YES : MHD_NO;
     }
     a = arena_new("request");
-    answer(s, c, method, path, a, &reply);
+    answer(s, c, method, path, call, a, &reply);
     result = send_reply(c, &reply);
     arena_free(a);
     return result;
@@ -153,10 +211,15 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
                          enum MHD_RequestTerminationCode why)
 {
+    struct call *call = *state;
+
     (void)ctx;
     (void)c;
     (void)why;
-    mem_free(*state);
+    if (call == NULL)
+        return;
+    buf_free(&call->body);
+    mem_free(call);
     *state = NULL;
 }
 
@@ -197,7 +260,7 @@ static bool start_daemon(struct http_server *s, int fd, struct error *err)
 }
 
 bool http_start(struct http_server **out, const struct config *service, struct board *b,
-                bool next_free, int *port, struct error *err)
+                struct requests *requests, bool next_free, int *port, struct error *err)
 {
     const char *listen_text = config_string(service, "listen");
     const char *token = config_string(service, "api.token");
@@ -214,7 +277,8 @@ bool http_start(struct http_server **out, const struct config *service, struct b
     v6 = strchr(address.host, ':') != NULL;
     snprintf(s->worker_id, sizeof(s->worker_id), "%s%s%s:%d", v6 ? "[" : "",
              address.host[0] ? address.host : "0.0.0.0", v6 ? "]" : "", address.port);
-    s->context = (struct api_context){.board = b, .service = service, .worker_id = s->worker_id};
+    s->context = (struct api_context){
+        .board = b, .requests = requests, .service = service, .worker_id = s->worker_id};
     if (!start_daemon(s, fd, err)) {
         mem_free(s);
         return false;

@@ -24,8 +24,14 @@ static const char *reason_of(unsigned status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 409:
+        return "Conflict";
     case 413:
         return "Content Too Large";
+    case 415:
+        return "Unsupported Media Type";
+    case 503:
+        return "Service Unavailable";
     default:
         return "Internal Server Error";
     }
@@ -66,20 +72,34 @@ void api_json(struct api_reply *reply, unsigned status, json_t *json)
 void api_error(struct api_reply *reply, unsigned status, const char *fmt, ...)
 {
     json_t *j = json_object();
-    char text[1024];
+    char text[2400]; /* an error's message and hint */
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    json_object_set_new(j, "error_code", json_integer(status));
-    json_object_set_new(j, "message", api_string(text));
+    if (reply->problem) {
+        json_object_set_new(j, "type", json_string("about:blank"));
+        json_object_set_new(j, "title", json_string(reason_of(status)));
+        json_object_set_new(j, "status", json_integer(status));
+        json_object_set_new(j, "detail", api_string(text));
+    } else {
+        json_object_set_new(j, "error_code", json_integer(status));
+        json_object_set_new(j, "message", api_string(text));
+    }
     api_json(reply, status, j);
+    if (reply->problem)
+        reply->type = API_PROBLEM;
 }
 
 void api_plain_error(struct api_reply *reply, unsigned status)
 {
     api_error(reply, status, "HTTP %u %s", status, reason_of(status));
+}
+
+bool api_is_ours(const char *path)
+{
+    return strncmp(path, "/v1", 3) == 0 && (path[3] == '\0' || path[3] == '/');
 }
 
 bool api_query_any(const struct api_request *request, const char *key)

@@ -15,5 +15,6 @@ const struct api_route api_routes[] = {
     {"GET", "/connectors/{}/tasks", api_connector_tasks},
     {"GET", "/connectors/{}/tasks/{}/status", api_task_status},
     {"GET", "/v1/tables", api_tables},
+    {"POST", "/v1/connectors/{}/snapshots", api_snapshots},
     {NULL, NULL, NULL},
 };

@@ -8,6 +8,7 @@
 #include "avro/encode.h"
 
 #include "avro/node.h"
+#include "util/causes.h"
 #include "util/mem.h"
 
 struct encoder {
@@ -84,8 +85,8 @@ static bool refused(const struct encoder *e, int i, const char *what, struct err
 {
     const struct table *t = e->table;
 
-    error_set(err, ERROR_DATA, "table %s.%s, column %s (%s): %s", t->schema, t->name,
-              t->cols[i].name, t->cols[i].source_type ? t->cols[i].source_type : "?", what);
+    error_cause(err, CAUSE_VALUE_INVALID, "table %s.%s, column %s (%s): %s", t->schema, t->name,
+                t->cols[i].name, t->cols[i].source_type ? t->cols[i].source_type : "?", what);
     if (err != NULL)
         err->table = t->oid;
     return false;

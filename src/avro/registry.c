@@ -11,6 +11,7 @@
  */
 #include "avro/registry.h"
 
+#include "util/causes.h"
 #include "util/mem.h"
 
 #include <jansson.h>
@@ -51,18 +52,12 @@ static const char *const schema_sql =
 static bool fail_sql(struct registry *r, const char *what, struct error *err)
 {
     int code = sqlite3_extended_errcode(r->db) & 0xff;
-    enum error_kind kind =
-        code == SQLITE_BUSY || code == SQLITE_LOCKED ? ERROR_RETRY : ERROR_CONFIG;
+    enum cause cause = code == SQLITE_BUSY || code == SQLITE_LOCKED      ? CAUSE_REGISTRY_BUSY
+                       : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? CAUSE_REGISTRY_BROKEN
+                                                                         : CAUSE_REGISTRY_UNUSABLE;
 
-    error_set(err, kind, "schema registry %s: %s: %s", r->path, what, sqlite3_errmsg(r->db));
-    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-        return error_hint(err,
-                          "stop the service, remove %s and its -wal and -shm files, and start it "
-                          "again: schemas and ids are restored from the warehouse",
-                          r->path);
-    if (kind == ERROR_CONFIG)
-        return error_hint(err, "make the folder of %s (data.dir) writable and not full", r->path);
-    return false;
+    error_cause(err, cause, "schema registry %s: %s: %s", r->path, what, sqlite3_errmsg(r->db));
+    return error_fill(err, "file", r->path);
 }
 
 static bool exec_sql(struct registry *r, const char *sql, const char *what, struct error *err)
@@ -111,9 +106,10 @@ static bool check_format(struct registry *r, struct error *err)
     version = ok && row ? sqlite3_column_int(st, 0) : 0;
     sqlite3_finalize(st);
     if (ok && version != FORMAT_VERSION) {
-        error_set(err, ERROR_CONFIG, "schema registry %s has format %d, this program knows %d",
-                  r->path, version, FORMAT_VERSION);
-        return error_hint(err, "run the newer penstock that wrote it, or set another data.dir");
+        error_cause(err, CAUSE_REGISTRY_NEWER,
+                    "schema registry %s has format %d, this program knows %d", r->path, version,
+                    FORMAT_VERSION);
+        return false;
     }
     return ok;
 }
@@ -242,9 +238,7 @@ static bool check_compatible(struct registry *r, const char *subject, const char
         if (!pair_ok(mode, text, (const char *)sqlite3_column_text(st, 1), err)) {
             error_prefix(err, "subject %s: not %s compatible with version %d", subject,
                          compat_mode_name(mode), sqlite3_column_int(st, 0));
-            ok = error_hint(err, "undo the change of the table, or make it compatible: a new "
-                                 "column needs a default or must allow NULL, a type may only "
-                                 "widen");
+            ok = error_because(err, CAUSE_SCHEMA_REFUSED);
             break;
         }
         if (!all)
@@ -329,13 +323,10 @@ static bool seed_in(struct registry *r, const char *subject, const struct schema
     if (!ok)
         return false;
     if (row && !same) {
-        error_set(err, ERROR_CONFLICT,
-                  "schema registry %s: id %u of subject %s is taken by another schema", r->path,
-                  (unsigned)id, subject);
-        return error_hint(err,
-                          "stop the service, remove %s and its -wal and -shm files, and start it "
-                          "again: schemas and ids are restored from the warehouse",
-                          r->path);
+        error_cause(err, CAUSE_REGISTRY_CONFLICT,
+                    "schema registry %s: id %u of subject %s is taken by another schema", r->path,
+                    (unsigned)id, subject);
+        return error_fill(err, "file", r->path);
     }
     if (known)
         return true;

@@ -21,6 +21,25 @@ const char *type_kind_name(enum type_kind kind)
     return kind < TYPE_COUNT ? kind_names[kind] : "?";
 }
 
+bool type_kind_is_text(enum type_kind kind)
+{
+    switch (kind) {
+    case TYPE_BOOL:
+    case TYPE_INT16:
+    case TYPE_INT32:
+    case TYPE_INT64:
+    case TYPE_FLOAT32:
+    case TYPE_FLOAT64:
+    case TYPE_DATE:
+    case TYPE_TIME:
+    case TYPE_TIMESTAMP:
+    case TYPE_TIMESTAMPTZ:
+        return false;
+    default:
+        return true;
+    }
+}
+
 enum type_kind type_kind_parse(const char *name)
 {
     int k;

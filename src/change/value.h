@@ -6,6 +6,7 @@
 #ifndef PENSTOCK_CHANGE_VALUE_H
 #define PENSTOCK_CHANGE_VALUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -87,6 +88,8 @@ struct value {
 };
 
 const char *type_kind_name(enum type_kind kind);
+/* Its values are in `s`. */
+bool type_kind_is_text(enum type_kind kind);
 /* TYPE_COUNT if there is none of that name. */
 enum type_kind type_kind_parse(const char *name);
 

@@ -26,5 +26,7 @@ bool cli_parse(int argc, char **argv, struct cli_args *args, enum cli_wanted *wa
 void cli_print_help(FILE *out, const struct cli_command *command);
 /* docs/configuration.md */
 void cli_print_markdown(FILE *out);
+/* docs/errors.md */
+void cli_print_errors(FILE *out);
 
 #endif

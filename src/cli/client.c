@@ -57,6 +57,9 @@ static bool fail_status(const struct cli_args *args, const char *path, long stat
     json_t *j = json_loads(buf_cstr(body), 0, NULL);
     const char *message = json_string_value(json_object_get(j, "message"));
 
+    if (message == NULL) /* of a problem (RFC 9457) */
+        message = json_string_value(json_object_get(j, "detail"));
+
     if (status == 401) {
         error_set(err, ERROR_CONFIG, "the service at %s wants its api.token", args->url);
         error_hint(err, "give it with --token, or in PENSTOCK_TOKEN");
@@ -87,6 +90,7 @@ static CURL *request(const struct cli_args *args, const char *path, struct buf *
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
     curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)TOTAL_S);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, body);
     if (is_loopback(args->url))
@@ -98,33 +102,82 @@ static CURL *request(const struct cli_args *args, const char *path, struct buf *
     return c;
 }
 
+/* Ends c. False also for what is not 2xx. */
+static bool perform(const struct cli_args *args, CURL *c, const char *path, struct buf *body,
+                    bool *absent, struct error *err)
+{
+    long status = 0;
+    CURLcode code = curl_easy_perform(c);
+
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(c);
+    *absent = code == CURLE_COULDNT_CONNECT;
+    if (code != CURLE_OK)
+        return fail_curl(args, code, err);
+    return status / 100 == 2 || fail_status(args, path, status, body, err);
+}
+
+static bool parse(const struct cli_args *args, const char *path, struct buf *body, json_t **out,
+                  struct error *err)
+{
+    *out = json_loads(buf_cstr(body), 0, NULL);
+    return *out != NULL ||
+           error_set(err, ERROR_DATA, "%s does not answer as penstock does (%s: no JSON)",
+                     args->url, path);
+}
+
 bool client_get(const struct cli_args *args, const char *path, struct buf *body, struct error *err)
 {
     CURL *c = request(args, path, body);
-    long status = 0;
-    CURLcode code;
+    bool absent;
 
     if (c == NULL)
         return error_set(err, ERROR_FATAL, "libcurl cannot be used");
-    code = curl_easy_perform(c);
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(c);
-    if (code != CURLE_OK)
-        return fail_curl(args, code, err);
-    return status == 200 || fail_status(args, path, status, body, err);
+    return perform(args, c, path, body, &absent, err);
 }
 
 bool client_get_json(const struct cli_args *args, const char *path, json_t **out, struct error *err)
 {
     struct buf body = {0};
-    bool ok = client_get(args, path, &body, err);
+    bool ok = client_get(args, path, &body, err) && parse(args, path, &body, out, err);
 
-    if (ok) {
-        *out = json_loads(buf_cstr(&body), 0, NULL);
-        if (*out == NULL)
-            ok = error_set(err, ERROR_DATA, "%s does not answer as penstock does (%s: no JSON)",
-                           args->url, path);
-    }
     buf_free(&body);
     return ok;
+}
+
+bool client_post_json(const struct cli_args *args, const char *path, const char *json, json_t **out,
+                      bool *absent, struct error *err)
+{
+    struct buf body = {0};
+    CURL *c = request(args, path, &body);
+    /* Without a value: curl's own, of a form, is left out. */
+    struct curl_slist *headers =
+        curl_slist_append(NULL, json != NULL ? "Content-Type: application/json" : "Content-Type:");
+    bool ok;
+
+    *absent = false;
+    if (c == NULL) {
+        curl_slist_free_all(headers);
+        return error_set(err, ERROR_FATAL, "libcurl cannot be used");
+    }
+    curl_easy_setopt(c, CURLOPT_POST, 1L);
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, json != NULL ? json : "");
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    ok = perform(args, c, path, &body, absent, err) && parse(args, path, &body, out, err);
+    curl_slist_free_all(headers);
+    buf_free(&body);
+    return ok;
+}
+
+void client_segment(struct buf *path, const char *s)
+{
+    for (; *s != '\0'; s++) {
+        bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+                     (*s >= '0' && *s <= '9') || strchr("-_.~", *s) != NULL;
+
+        if (plain)
+            buf_u8(path, (uint8_t)*s);
+        else
+            buf_printf(path, "%%%02X", (unsigned char)*s);
+    }
 }

@@ -18,4 +18,13 @@ bool client_get(const struct cli_args *args, const char *path, struct buf *body,
 bool client_get_json(const struct cli_args *args, const char *path, json_t **out,
                      struct error *err);
 
+/*
+ * POST of a JSON text, or NULL for no body; *out is what a 2xx holds, the caller's. Errors as
+ * client_get's; *absent: nothing listens at args->url.
+ */
+bool client_post_json(const struct cli_args *args, const char *path, const char *json, json_t **out,
+                      bool *absent, struct error *err);
+/* Appends s, percent-encoded, as one segment of a path. */
+void client_segment(struct buf *path, const char *s);
+
 #endif

@@ -5,6 +5,7 @@
  * hidden. The latter is YAML that can be read again, but for the secrets.
  */
 #include "cli/cli_internal.h"
+#include "cli/markdown.h"
 #include "config/config_internal.h"
 #include "config/file_internal.h"
 #include "connectors.h"
@@ -145,25 +146,6 @@ static void print_json(void)
     dump(out);
 }
 
-/* Code in a cell of a Markdown table. */
-static void print_code(FILE *out, const char *text)
-{
-    fputc('`', out);
-    for (; *text != '\0'; text++)
-        fprintf(out, *text == '|' ? "\\|" : "%c", *text);
-    fputc('`', out);
-}
-
-/* Prose in a cell: what Markdown would take for its own is escaped. */
-static void print_prose(FILE *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (strchr("|\\*_<>[]", *text) != NULL)
-            fputc('\\', out);
-        fputc(*text, out);
-    }
-}
-
 static void print_choices(FILE *out, const char *choices)
 {
     fputs(" One of ", out);
@@ -181,14 +163,14 @@ static void markdown_row(FILE *out, const struct setting *s)
 {
     fprintf(out, "| `%s` | %s | ", s->name, type_name(s->type));
     if (s->only == NULL && s->def != NULL)
-        print_code(out, s->def);
+        markdown_code(out, s->def);
     else if (s->required)
         fputs("required", out);
     fputs(" | ", out);
-    print_prose(out, s->doc);
+    markdown_prose(out, s->doc);
     if (s->only != NULL) {
         fputs(" Accepted with ", out);
-        print_code(out, s->only);
+        markdown_code(out, s->only);
         fputs(" only, which is what is done anyway.", out);
     }
     if (s->choices != NULL)
@@ -335,12 +317,14 @@ static void print_file(const struct config_file *f, bool json)
 static int run_config(const struct cli_args *args)
 {
     const char *path = cli_value(args, "--config");
+    bool errors = cli_value(args, "--errors") != NULL;
     struct config_file *f;
     struct error err = {0};
 
-    if (path != NULL && cli_value(args, "--markdown") != NULL) {
-        error_set(&err, ERROR_CONFIG, "--markdown describes every setting, not a file");
-        error_hint(&err, "leave out --config or --markdown");
+    if (path != NULL && (cli_value(args, "--markdown") != NULL || errors)) {
+        error_set(&err, ERROR_CONFIG, "%s, not a file",
+                  errors ? "--errors describes every error" : "--markdown describes every setting");
+        error_hint(&err, "leave out --config or %s", errors ? "--errors" : "--markdown");
         return cli_fail(&err, CLI_USAGE);
     }
     if (path != NULL) {
@@ -348,6 +332,8 @@ static int run_config(const struct cli_args *args)
             return cli_fail(&err, CLI_USAGE);
         print_file(f, args->json);
         config_file_free(f);
+    } else if (errors) {
+        cli_print_errors(stdout);
     } else if (cli_value(args, "--markdown") != NULL) {
         cli_print_markdown(stdout);
     } else if (args->json) {
@@ -361,13 +347,14 @@ static int run_config(const struct cli_args *args)
 static const struct cli_option config_options[] = {
     {"--config", "-c", "FILE", "check this file and print what it comes to, secrets hidden"},
     {"--markdown", NULL, NULL, "print docs/configuration.md"},
+    {"--errors", NULL, NULL, "print docs/errors.md: what each error means, who must do what"},
     {NULL, NULL, NULL, NULL},
 };
 
 const struct cli_command cli_config = {
     .name = "config",
     .summary = "every setting there is, or a file checked and with its defaults",
-    .usage = "config [-c FILE] [--markdown] [--output json]",
+    .usage = "config [-c FILE] [--markdown] [--errors] [--output json]",
     .options = config_options,
     .run = run_config,
 };

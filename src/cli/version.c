@@ -2,6 +2,7 @@
 /* `penstock version`: the program's and, for reports of faults, those of the libraries in use. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "cli/cli.h"
+#include "util/failpoint.h"
 
 #include <duckdb.h>
 #include <jansson.h>
@@ -16,6 +17,10 @@ static int run_version(const struct cli_args *args)
     char libpq[16], pcre2[64] = "";
     int version = PQlibVersion();
 
+    if (cli_value(args, "--failpoints") != NULL) {
+        failpoint_list(stdout);
+        return CLI_OK;
+    }
     snprintf(libpq, sizeof(libpq), "%d.%d", version / 10000, version % 10000);
     pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
     const char *const parts[][2] = {
@@ -42,9 +47,15 @@ static int run_version(const struct cli_args *args)
     return CLI_OK;
 }
 
+static const struct cli_option version_options[] = {
+    {"--failpoints", NULL, NULL, "names that PENSTOCK_FAILPOINT takes; none but in a test build"},
+    {NULL, NULL, NULL, NULL},
+};
+
 const struct cli_command cli_version = {
     .name = "version",
     .summary = "the version, and those of the libraries in use",
-    .usage = "version [--output json]",
+    .usage = "version [--failpoints] [--output json]",
+    .options = version_options,
     .run = run_version,
 };

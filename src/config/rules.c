@@ -4,6 +4,7 @@
  * `run`, `check` and `config` refuse the same files for the same reasons. Everything here can be
  * known without a server.
  */
+#include "config/feeds.h"
 #include "config/file_internal.h"
 #include "config/urls.h"
 #include "load/warehouse.h"
@@ -208,14 +209,17 @@ bool config_takes_topic(const struct config *sink, const char *topic)
     return false;
 }
 
-/* Could the sink take some topic PREFIX.x of the source? */
-static bool feeds(const struct config *source, const struct config *sink)
+bool config_feeds(const struct config *source, const struct config *sink)
 {
-    char *prefix = mem_printf("%s.", config_string(source, "topic.prefix"));
-    const char *list = config_string(sink, "topics"), *one;
+    const char *list, *one;
     bool yes = false;
+    char *prefix;
     size_t len;
 
+    if (source == NULL || sink == NULL)
+        return false;
+    prefix = mem_printf("%s.", config_string(source, "topic.prefix"));
+    list = config_string(sink, "topics");
     if (list != NULL && list[0] != '\0') {
         while (!yes && (one = next_topic(&list, &len)) != NULL)
             yes = len > strlen(prefix) && memcmp(one, prefix, strlen(prefix)) == 0;
@@ -241,7 +245,7 @@ static bool one_sink(const struct config_file *f, const struct config_connector 
     for (int i = 0; i < f->nconnectors; i++) {
         const struct config_connector *sink = &f->connectors[i];
 
-        if (sink->warehouse == NULL || !feeds(source->config, sink->config))
+        if (sink->warehouse == NULL || !config_feeds(source->config, sink->config))
             continue;
         if (first != NULL) {
             error_set(err, ERROR_CONFIG, "connectors %s and %s both take topics of connector %s",
@@ -266,7 +270,7 @@ static bool one_source(const struct config_file *f, const struct config_connecto
     for (int i = 0; i < f->nconnectors; i++) {
         const struct config_connector *source = &f->connectors[i];
 
-        if (source->source == NULL || !feeds(source->config, sink->config))
+        if (source->source == NULL || !config_feeds(source->config, sink->config))
             continue;
         if (first != NULL) {
             error_set(err, ERROR_CONFIG, "connector %s takes topics of both connectors %s and %s",

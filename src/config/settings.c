@@ -86,6 +86,13 @@ const struct setting config_source_settings[] = {
      .min = 1,
      .max = 16,
      .doc = "Connections that copy tables at the same time."},
+    {.name = "spool.limit.bytes",
+     .type = SETTING_BYTES,
+     .def = "10GB",
+     .min = MB,
+     .max = 1024 * 1024 * GB,
+     .doc = "Disk that the changes of one table may take in data.dir while it is loaded. Full: "
+            "that load starts again."},
     {.name = "tasks.max", .type = SETTING_INT, .only = "1", .doc = "A log is read by one task."},
     {.name = "plugin.name",
      .type = SETTING_STRING,

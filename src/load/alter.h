@@ -16,9 +16,16 @@
 #include "load/target.h"
 
 /*
+ * Can the values of the old version be taken over as they are? Else ERROR_DATA with err->reload:
+ * the key's columns or their types differ, or a column's type changed to one in which the same
+ * value has another form (cidr to inet, oid to regclass) or may have been rewritten.
+ */
+bool alteration_check(const struct alteration *al, struct error *err);
+
+/*
  * The target after the alteration, in arena a. now: the table as read from the event's schema of
  * the new version (columns in the order of al->now). al->was gives the numbers of dropped columns.
- * ERROR_DATA as target_new.
+ * ERROR_DATA as target_new and alteration_check.
  */
 bool target_alter(struct arena *a, const struct target *was, const struct table *now,
                   const struct alteration *al, struct target **out, struct error *err);
@@ -29,5 +36,12 @@ bool target_alter(struct arena *a, const struct target *was, const struct table 
  */
 void sql_alter(struct arena *a, const struct target *was, const struct target *now,
                const struct alteration *al, const char ***statements, int *n);
+/*
+ * The first column of now from index `from` on whose fill its type in the warehouse cannot hold
+ * (*why says what it is: "NaN"), or -1. The statement that sql_alter makes for it fails when it is
+ * run, with ERROR_DATA; a caller that looks here first can say it better or, under
+ * value.overflow.mode null, fill with NULL.
+ */
+int alter_misfit(const struct target *now, const struct alteration *al, int from, const char **why);
 
 #endif

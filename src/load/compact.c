@@ -8,6 +8,8 @@
  */
 #include "load/compact_internal.h"
 
+#include "util/buf.h"
+#include "util/causes.h"
 #include "util/map.h"
 #include "util/mem.h"
 
@@ -174,6 +176,7 @@ bool compact_missing(const struct compact *c, const char *what, const struct eve
                      struct error *err)
 {
     const uint8_t *name = NULL;
+    struct buf table = {0};
     struct reader r;
     int64_t len = 0;
 
@@ -183,14 +186,17 @@ bool compact_missing(const struct compact *c, const char *what, const struct eve
         name = len > 0 && len < 256 ? reader_bytes(&r, (size_t)len) : NULL;
     }
     if (name != NULL)
-        error_set(err, ERROR_DATA, "%s.%s: %s (column %.*s)", c->table->schema, c->table->name,
-                  what, (int)len, name);
+        error_cause(err, CAUSE_COLUMN_NOT_LOGGED, "%s.%s: %s (column %.*s)", c->table->schema,
+                    c->table->name, what, (int)len, name);
     else
-        error_set(err, ERROR_DATA, "%s.%s: %s", c->table->schema, c->table->name, what);
-    return error_hint(err,
-                      "at the source: ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL; then load "
-                      "the table again",
-                      c->table->schema, c->table->name);
+        error_cause(err, CAUSE_COLUMN_NOT_LOGGED, "%s.%s: %s", c->table->schema, c->table->name,
+                    what);
+    buf_sql_ident(&table, c->table->schema);
+    buf_u8(&table, '.');
+    buf_sql_ident(&table, c->table->name);
+    error_fill(err, "table", buf_cstr(&table));
+    buf_free(&table);
+    return false;
 }
 
 bool compact_add(struct compact *c, const struct event *e, int64_t csn, int64_t commit_us,

@@ -40,11 +40,24 @@ bool compact_add(struct compact *c, const struct event *e, int64_t csn, int64_t 
                  struct error *err);
 /*
  * What was collected so far is of the former version of the table: it becomes of the new one (each
- * image decoded, its columns moved as al says, encoded again). e: an encoder of the new version,
- * used for the call; t and d: the new version as the sink sees it, borrowed.
+ * image decoded, its columns moved as al says, encoded again; nothing of the collected events is
+ * borrowed any more). e: an encoder of the new version, used for the call; t and d: the new version
+ * as the sink sees it, borrowed. On false c is as it was: ERROR_DATA with err->reload if something
+ * collected has no place in the new version (NULL in a column that is NOT NULL there).
  */
 bool compact_alter(struct compact *c, const struct table *t, const struct decoder *d,
                    struct encoder *e, const struct alteration *al, struct error *err);
+/*
+ * e, an EVENT_ROW of al->was (old and old_decoder: that version as the sink sees it), as one of
+ * al->now in *out (which may be e), its bytes in arena a: for changes that arrive after the target
+ * was altered ahead of them. enc: an encoder of al->now. The event is for compact_add; of images
+ * that compaction does not look at nothing is left. c: the compact that it will be added to, or one
+ * that gets the result through further alterations. Errors as compact_alter.
+ */
+bool compact_lift_event(struct compact *c, const struct event *e, const struct table *old,
+                        const struct decoder *old_decoder, struct encoder *enc,
+                        const struct alteration *al, struct arena *a, struct event *out,
+                        struct error *err);
 bool compact_truncated(const struct compact *c);
 size_t compact_count(const struct compact *c); /* rows that compact_next will hand out */
 /* Bytes held beside the borrowed events. */

@@ -88,9 +88,14 @@ bool compact_lacks(const struct event_slices *sl);
 
 bool compact_add_keyed(struct compact *c, const struct event *e, int64_t csn, int64_t commit_us,
                        struct error *err);
+/* Takes the older image that lacks the same columns (as they are in bytes) out of the chain. */
+struct image *compact_without(struct image *chain, const uint8_t *unavailable, size_t len);
 bool compact_next_keyed(struct compact *c, const struct entry *en, struct error *err);
 bool compact_add_keyless(struct compact *c, const struct event *e, int64_t csn, int64_t commit_us,
                          struct error *err);
+/* n more (or fewer) of a row; copy: its bytes are not borrowed. */
+void compact_count_keyless(struct compact *c, const uint8_t *row, size_t len, bool copy, int64_t n,
+                           int64_t csn, int64_t commit_us);
 /* Sets *done after the last. */
 bool compact_next_keyless(struct compact *c, bool first, bool *done, struct error *err);
 

@@ -97,16 +97,16 @@ static struct image *image_of(struct compact *c, const struct entry *en)
     return im;
 }
 
-/* Takes the older image that lacks the same columns out: the newer one tells all that it told. */
-static struct image *without(struct image *chain, const struct event_slices *sl)
+/* A newer image that lacks the same columns tells all that the older one told. */
+struct image *compact_without(struct image *chain, const uint8_t *unavailable, size_t len)
 {
     struct image **at = &chain;
 
     for (; *at != NULL; at = &(*at)->older) {
         struct image *im = *at;
 
-        if (im->unavailable != NULL && im->unavailable_len == sl->unavailable_len &&
-            memcmp(im->unavailable, sl->unavailable, sl->unavailable_len) == 0) {
+        if (im->unavailable != NULL && im->unavailable_len == len &&
+            memcmp(im->unavailable, unavailable, len) == 0) {
             *at = im->older;
             break;
         }
@@ -124,7 +124,7 @@ static void set_partial(struct compact *c, struct entry *en, const struct event 
     im->value_len = e->value_len;
     im->unavailable = sl->unavailable;
     im->unavailable_len = sl->unavailable_len;
-    im->older = without(older, sl);
+    im->older = compact_without(older, sl->unavailable, sl->unavailable_len);
     if (origin != NULL && (origin_len != e->key_len || memcmp(origin, e->key, origin_len) != 0)) {
         im->origin = origin;
         im->origin_len = origin_len;

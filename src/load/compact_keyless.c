@@ -13,15 +13,17 @@ static size_t magnitude(int64_t n)
     return (size_t)(n < 0 ? -n : n);
 }
 
-static void count(struct compact *c, const uint8_t *row, size_t len, int64_t n, int64_t csn,
-                  int64_t commit_us)
+void compact_count_keyless(struct compact *c, const uint8_t *row, size_t len, bool copy, int64_t n,
+                           int64_t csn, int64_t commit_us)
 {
     bool made;
-    struct entry *en = compact_entry(c, row, len, false, &made);
+    struct entry *en = compact_entry(c, row, len, copy, &made);
 
     c->rows -= magnitude(en->net);
     en->net += n;
     c->rows += magnitude(en->net);
+    if (csn < en->csn) /* rows that an alteration made equal */
+        return;
     en->csn = csn;
     en->committed_us = commit_us;
 }
@@ -44,9 +46,9 @@ bool compact_add_keyless(struct compact *c, const struct event *e, int64_t csn, 
         return error_set(err, ERROR_DATA, "%s.%s: an event '%c' without an after image",
                          c->table->schema, c->table->name, e->op);
     if (removes)
-        count(c, sl.before, sl.before_len, -1, csn, commit_us);
+        compact_count_keyless(c, sl.before, sl.before_len, false, -1, csn, commit_us);
     if (adds)
-        count(c, sl.after, sl.after_len, 1, csn, commit_us);
+        compact_count_keyless(c, sl.after, sl.after_len, false, 1, csn, commit_us);
     return true;
 }
 

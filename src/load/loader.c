@@ -8,6 +8,7 @@
 #include "load/loader.h"
 
 #include "load/text.h"
+#include "util/causes.h"
 #include "util/mem.h"
 
 #include <stdio.h>
@@ -27,6 +28,8 @@ struct loader {
     struct compact *compact;
     char stage[40];
     bool stage_made;
+    bool stage_old; /* it has the columns of a former version */
+    bool altered;
     bool casts; /* some column is staged as text */
     struct load_column *stage_cols;
     int nstage;
@@ -39,27 +42,36 @@ struct loader {
     int64_t appended;
 };
 
+/* What follows from the target's columns. */
+static void bind_target(struct loader *l, const struct target *t, const struct decoder *d)
+{
+    int i;
+
+    l->target = t;
+    l->decoder = d;
+    l->stage_old = true; /* another loader of this session may have left one */
+    l->stage_cols = stage_columns(l->arena, t, &l->nstage);
+    l->row = arena_calloc(l->arena, (size_t)l->nstage, sizeof(*l->row));
+    l->casts = false;
+    for (i = 0; i < t->table->ncols; i++)
+        l->casts |= t->cols[i].as_text;
+}
+
 struct loader *loader_new(const struct warehouse_ops *ops, struct session *s,
                           const struct target *t, const struct decoder *d, uint32_t oid,
                           enum overflow_mode mode)
 {
     struct loader *l = mem_calloc(1, sizeof(*l));
-    int i;
 
     l->ops = ops;
     l->session = s;
-    l->target = t;
-    l->decoder = d;
     l->oid = oid;
     l->mode = mode;
     l->arena = arena_new("loader");
     l->scratch = arena_new("loader row");
     l->compact = compact_new(t->table, d);
     snprintf(l->stage, sizeof(l->stage), "_penstock_stage_%u", oid);
-    l->stage_cols = stage_columns(l->arena, t, &l->nstage);
-    l->row = arena_calloc(l->arena, (size_t)l->nstage, sizeof(*l->row));
-    for (i = 0; i < t->table->ncols; i++)
-        l->casts |= t->cols[i].as_text;
+    bind_target(l, t, d);
     return l;
 }
 
@@ -88,6 +100,7 @@ static bool run(struct loader *l, int64_t *affected, struct error *err)
         return true;
     /* Our statements are fixed and tested: a missing table or column is the target's fault. */
     if (err->kind == ERROR_DATA || err->kind == ERROR_FATAL) {
+        err->reload = err->kind == ERROR_FATAL;
         err->kind = ERROR_DATA;
         err->table = l->oid;
     }
@@ -95,9 +108,16 @@ static bool run(struct loader *l, int64_t *affected, struct error *err)
     return false;
 }
 
-/* An empty stage: made in the session once, emptied before each use. */
+/* An empty stage: made in the session once (and after an alteration), emptied before each use. */
 static bool ready_stage(struct loader *l, struct error *err)
 {
+    if (l->stage_old) {
+        buf_reset(&l->sql);
+        sql_stage_drop(&l->sql, l->target, l->stage);
+        if (!run(l, NULL, err))
+            return false;
+        l->stage_made = l->stage_old = false;
+    }
     buf_reset(&l->sql);
     if (l->stage_made)
         sql_stage_clear(&l->sql, l->target, l->stage);
@@ -236,12 +256,12 @@ static bool agree(struct loader *l, const char *what, int64_t want, int64_t got,
 {
     if (want == got)
         return true;
-    error_set(err, ERROR_DATA,
-              "%s.%s: %s: %lld rows expected in the warehouse, %lld found: the copy differs from "
-              "the source (was it changed by hand?)",
-              l->target->schema, l->target->name, what, (long long)want, (long long)got);
-    error_hint(err, "restart penstock: the table is loaded again");
+    error_cause(err, CAUSE_COPY_DIFFERS,
+                "%s.%s: %s: %lld rows expected in the warehouse, %lld found: the copy differs from "
+                "the source (was it changed by hand?)",
+                l->target->schema, l->target->name, what, (long long)want, (long long)got);
     err->table = l->oid;
+    err->reload = true;
     return false;
 }
 
@@ -299,9 +319,23 @@ bool loader_apply(struct loader *l, struct loader_stats *stats, struct error *er
     return ok;
 }
 
+bool loader_alter(struct loader *l, const struct target *t, const struct decoder *d,
+                  struct encoder *e, const struct alteration *al, struct error *err)
+{
+    if (!compact_alter(l->compact, t->table, d, e, al, err)) {
+        if (err->kind == ERROR_DATA)
+            err->table = l->oid;
+        return false;
+    }
+    bind_target(l, t, d);
+    l->stage_old = l->stage_old || l->stage_made;
+    l->altered = true;
+    return true;
+}
+
 bool loader_append_begin(struct loader *l, const char *schema, const char *name, struct error *err)
 {
-    l->append_staged = l->casts;
+    l->append_staged = l->casts || l->altered; /* added columns come after our own */
     l->into_schema = schema;
     l->into_name = name;
     l->appended = 0;

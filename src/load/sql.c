@@ -106,6 +106,14 @@ void sql_stage_clear(struct buf *out, const struct target *t, const char *stage)
     sql_put_stage(out, t, stage);
 }
 
+void sql_stage_drop(struct buf *out, const struct target *t, const char *stage)
+{
+    if (!t->dialect->merge) /* sql_stage_create replaces it */
+        return;
+    buf_puts(out, "DROP TABLE IF EXISTS ");
+    sql_put_stage(out, t, stage);
+}
+
 void sql_stage_analyze(struct buf *out, const struct target *t, const char *stage)
 {
     if (!t->dialect->merge)
@@ -305,6 +313,11 @@ static void put_merge(struct buf *out, const struct target *t, const char *stage
         buf_puts(out, " = ");
         sql_put_column(out, "s", t->cols[i].name);
         sep = ", ";
+    }
+    for (i = 0; i < t->nkept; i++) {
+        buf_puts(out, ", ");
+        buf_sql_ident(out, t->kept[i].name);
+        buf_puts(out, " = NULL");
     }
     buf_puts(out, " WHEN NOT MATCHED THEN INSERT ");
     put_column_list(out, t, "");

@@ -19,6 +19,8 @@
 struct load_column *stage_columns(struct arena *a, const struct target *t, int *ncols);
 void sql_stage_create(struct buf *out, const struct target *t, const char *stage);
 void sql_stage_clear(struct buf *out, const struct target *t, const char *stage);
+/* Before one with other columns is made under its name (Postgres; empty for other dialects). */
+void sql_stage_drop(struct buf *out, const struct target *t, const char *stage);
 /* NULL-able step: statistics for large stages (Postgres ANALYZE); empty for other dialects. */
 void sql_stage_analyze(struct buf *out, const struct target *t, const char *stage);
 /* Fills unresolved columns of the stage from the target at the origin's key. It must touch as
@@ -29,7 +31,8 @@ void sql_truncate(struct buf *out, const struct target *t); /* DELETE FROM targe
  * when there are upserts too. Keyless: as many copies of each staged row as are staged; it must
  * touch as many rows as were staged with operation 0. */
 void sql_delete(struct buf *out, const struct target *t, const char *stage);
-/* Upserts of a keyed table (MERGE, or INSERT after sql_delete), inserts of a keyless one. */
+/* Upserts of a keyed table (MERGE, or INSERT after sql_delete), inserts of a keyless one. Kept
+ * columns hold NULL in every row that is written. */
 void sql_upsert(struct buf *out, const struct target *t, const char *stage);
 /* INSERT INTO into SELECT casts FROM stage: a loaded chunk whose types the appender cannot write
  * itself. */

@@ -4,7 +4,9 @@
  * anything is created: names that are reserved or too long, too many columns. Names are compared
  * as the dialect compares them; folding is of ASCII letters only, which is all DuckDB folds.
  */
-#include "load/target.h"
+#include "load/target_internal.h"
+
+#include "util/causes.h"
 
 #include <openssl/sha.h>
 #include <stdint.h>
@@ -14,12 +16,12 @@
 
 #define RESERVED_PREFIX "_penstock_"
 
-static bool same_name(const struct dialect *d, const char *a, const char *b)
+bool target_same_name(const struct dialect *d, const char *a, const char *b)
 {
     return d->case_folds ? strcasecmp(a, b) == 0 : strcmp(a, b) == 0;
 }
 
-static bool has_upper(const char *s)
+bool target_has_upper(const char *s)
 {
     for (; *s != '\0'; s++) {
         if (*s >= 'A' && *s <= 'Z')
@@ -28,7 +30,7 @@ static bool has_upper(const char *s)
     return false;
 }
 
-static const char *with_suffix(struct arena *a, const char *name)
+const char *target_suffixed(struct arena *a, const char *name)
 {
     unsigned char hash[SHA256_DIGEST_LENGTH];
 
@@ -47,20 +49,19 @@ static const char *column_name(struct arena *a, const struct table *t, const str
     const char *name = t->cols[i].name;
     int j;
 
-    if (!d->case_folds || !has_upper(name))
+    if (!d->case_folds || !target_has_upper(name))
         return name;
     for (j = 0; j < t->ncols; j++) {
-        if (j != i && same_name(d, name, t->cols[j].name))
-            return with_suffix(a, name);
+        if (j != i && target_same_name(d, name, t->cols[j].name))
+            return target_suffixed(a, name);
     }
     return name;
 }
 
 static bool refuse(struct error *err, const struct target *t, const char *what, const char *name)
 {
-    error_set(err, ERROR_DATA, "%s.%s: %s %s", t->table->schema, t->table->name, what, name);
-    return error_hint(err, "rename it at the source, or leave it out: column.exclude.list or "
-                           "table.exclude.list");
+    return error_cause(err, CAUSE_NAME_REFUSED, "%s.%s: %s %s", t->table->schema, t->table->name,
+                       what, name);
 }
 
 static bool check_column(const struct target *t, int i, struct error *err)
@@ -73,7 +74,7 @@ static bool check_column(const struct target *t, int i, struct error *err)
     if (strncasecmp(t->table->cols[i].name, RESERVED_PREFIX, strlen(RESERVED_PREFIX)) == 0)
         return refuse(err, t, "names that begin with " RESERVED_PREFIX " are reserved: column",
                       t->table->cols[i].name);
-    if (t->table->nkeys == 0 && same_name(d, name, d->row_id)) {
+    if (t->table->nkeys == 0 && target_same_name(d, name, d->row_id)) {
         snprintf(what, sizeof(what),
                  "a table without a key cannot have a column of that name, by which %s tells equal "
                  "rows apart: column",
@@ -86,8 +87,13 @@ static bool check_column(const struct target *t, int i, struct error *err)
         return refuse(err, t, what, name);
     }
     for (j = 0; j < i; j++) {
-        if (same_name(d, name, t->cols[j].name))
+        if (target_same_name(d, name, t->cols[j].name))
             return refuse(err, t, "two columns would have the same name in the warehouse: column",
+                          name);
+    }
+    for (j = 0; j < t->nkept; j++) {
+        if (target_same_name(d, name, t->kept[j].name))
+            return refuse(err, t, "a dropped column of that name is kept in the warehouse: column",
                           name);
     }
     return true;
@@ -96,7 +102,7 @@ static bool check_column(const struct target *t, int i, struct error *err)
 static bool check_table(const struct target *t, struct error *err)
 {
     const struct dialect *d = t->dialect;
-    int most = d->max_columns - (t->ncols - t->table->ncols);
+    int most = d->max_columns - (t->ncols - t->table->ncols) - t->nkept;
     char what[160];
     int i;
 
@@ -111,7 +117,7 @@ static bool check_table(const struct target *t, struct error *err)
         return refuse(err, t, what, strlen(t->name) > d->max_identifier ? t->name : t->schema);
     }
     for (i = 0; d->reserved_schemas != NULL && d->reserved_schemas[i] != NULL; i++) {
-        if (!same_name(d, t->schema, d->reserved_schemas[i]))
+        if (!target_same_name(d, t->schema, d->reserved_schemas[i]))
             continue;
         snprintf(what, sizeof(what), "%s keeps this name for itself: schema", d->name);
         return refuse(err, t, what, t->schema);
@@ -134,12 +140,42 @@ static void own_column(struct load_column *c, const char *name, const char *type
     c->kind = kind;
 }
 
-bool target_new(struct arena *a, const struct table *t, const struct dialect *d, const char *schema,
-                const char *name, struct target **out, struct error *err)
+/* The columns of the source; names: those in the warehouse, or NULL for the rule's. */
+static void source_columns(struct arena *a, struct target *to, const char *const *names)
+{
+    const struct table *t = to->table;
+    int i;
+
+    for (i = 0; i < t->ncols; i++) {
+        struct load_column *c = &to->cols[i];
+
+        c->kind = t->cols[i].kind;
+        c->precision = t->cols[i].precision;
+        c->scale = t->cols[i].scale;
+        to->dialect->column(a, &t->cols[i], c, &to->notes[i]);
+        c->name = names != NULL ? arena_strdup(a, names[i]) : column_name(a, t, to->dialect, i);
+        c->not_null = to->dialect->primary_key && t->cols[i].key_pos > 0;
+    }
+}
+
+static const struct kept_column *copy_kept(struct arena *a, const struct kept_column *kept, int n)
+{
+    struct kept_column *copy = arena_calloc(a, (size_t)n + 1, sizeof(*copy));
+    int i;
+
+    for (i = 0; i < n; i++) {
+        copy[i].name = arena_strdup(a, kept[i].name);
+        copy[i].number = kept[i].number;
+    }
+    return copy;
+}
+
+bool target_known(struct arena *a, const struct table *t, const struct dialect *d,
+                  const char *schema, const char *name, const char *const *names,
+                  const struct kept_column *kept, int nkept, struct target **out, struct error *err)
 {
     struct target *to = arena_calloc(a, 1, sizeof(*to));
     int n = t->ncols;
-    int i;
 
     to->table = t;
     to->dialect = d;
@@ -148,22 +184,21 @@ bool target_new(struct arena *a, const struct table *t, const struct dialect *d,
     to->ncols = n + 2;
     to->cols = arena_calloc(a, (size_t)to->ncols, sizeof(*to->cols));
     to->notes = arena_calloc(a, (size_t)n + 1, sizeof(*to->notes));
-    for (i = 0; i < n; i++) {
-        struct load_column *c = &to->cols[i];
-
-        c->kind = t->cols[i].kind;
-        c->precision = t->cols[i].precision;
-        c->scale = t->cols[i].scale;
-        d->column(a, &t->cols[i], c, &to->notes[i]);
-        c->name = column_name(a, t, d, i);
-        c->not_null = d->primary_key && t->cols[i].key_pos > 0;
-    }
+    to->nkept = nkept;
+    to->kept = copy_kept(a, kept, nkept);
+    source_columns(a, to, names);
     own_column(&to->cols[n], TARGET_CSN, d->bigint, TYPE_INT64);
     own_column(&to->cols[n + 1], TARGET_COMMITTED_AT, d->timestamptz, TYPE_TIMESTAMPTZ);
     if (!check_table(to, err))
         return false;
     *out = to;
     return true;
+}
+
+bool target_new(struct arena *a, const struct table *t, const struct dialect *d, const char *schema,
+                const char *name, struct target **out, struct error *err)
+{
+    return target_known(a, t, d, schema, name, NULL, NULL, 0, out, err);
 }
 
 void target_sql_name(struct buf *out, const char *schema, const char *name)

@@ -39,7 +39,7 @@ bool target_new(struct arena *a, const struct table *t, const struct dialect *d,
 
 /*
  * As target_new for a target that is there: names are those of its columns in the warehouse
- * (table->ncols), kept what else it has.
+ * (table->ncols; NULL: as target_new chooses), kept what else it has.
  */
 bool target_known(struct arena *a, const struct table *t, const struct dialect *d,
                   const char *schema, const char *name, const char *const *names,

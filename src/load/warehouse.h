@@ -16,6 +16,7 @@
 #include "quality/findings.h"
 #include "util/arena.h"
 #include "util/buf.h"
+#include "util/causes.h"
 
 struct warehouse;
 struct session;
@@ -60,6 +61,8 @@ struct dialect {
     bool merge;                          /* upsert = MERGE; else DELETE USING + INSERT */
     const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
     const char *lock_share;  /* " FOR SHARE", or NULL where one process owns the whole file */
+    const char *lock_probe; /* "LOCK TABLE t" and this fails at once if rows of t cannot be changed
+                               now; NULL: nobody holds locks */
     const char *row_id;      /* pseudo-column that identifies a row: "ctid", "rowid" */
     const char *bigint, *timestamptz, *text, *smallint; /* type names */
     /*
@@ -76,6 +79,20 @@ struct dialect {
     /* An SQL expression whose text is equal iff two rows' values of the column are the same,
      * NULLs too when compared with =: for tables without a key. expr: the column reference. */
     void (*same_text)(struct buf *out, const struct column *c, const char *expr);
+    /*
+     * Appends v (VALUE_SET, of the column's kind) as a quoted literal that the engine takes for a
+     * value of the column's type, exactly, where that type is known (DEFAULT in a column's
+     * definition). A plain constant, no cast: DuckDB would turn one into an UPDATE of the table,
+     * Postgres would cut a text that is too long. Returns NULL, or what it is that the type cannot
+     * hold ("NaN"); then nothing was appended.
+     */
+    const char *(*literal)(struct buf *out, const struct load_column *c, const struct value *v);
+    /*
+     * Appends " USING expression" where the engine's own cast of a column to its wider type would
+     * not keep the values' text. now: as it is called when its type is changed. NULL: it always
+     * does.
+     */
+    void (*retype)(struct buf *out, const struct load_column *was, const struct load_column *now);
 };
 
 struct warehouse_ops {
@@ -124,6 +141,10 @@ struct warehouse_ops {
     /* After a batch or a load has been committed: the engine's own upkeep (checkpoints, vacuum).
      * Outside a transaction. May be NULL. */
     bool (*maintain)(struct session *s, bool idle, struct error *err);
+
+    /* docs/errors.md: the i-th row of what the engine's own errors mean; false: there are no more.
+     * May be NULL. */
+    bool (*error_note)(size_t i, struct error_note *out);
 };
 
 #endif

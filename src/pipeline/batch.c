@@ -6,14 +6,18 @@
  */
 #include "pipeline/batch.h"
 
+#include "load/alter.h"
 #include "metrics/metrics.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define LOST_ROWS_LIMIT 3
+#define LOCK_NOT_AVAILABLE "55P03"
 
 void batch_release(struct sink *s)
 {
@@ -23,6 +27,7 @@ void batch_release(struct sink *s)
         segment_free(s->held[i]);
     s->nheld = 0;
     s->held_bytes = 0;
+    arena_reset(s->lifted);
 }
 
 void batch_hold(struct sink *s, struct segment *seg)
@@ -34,8 +39,7 @@ void batch_hold(struct sink *s, struct segment *seg)
     s->held[s->nheld++] = seg;
 }
 
-/* The position that the next commit would reach, and the CSN below which all is contained. */
-static const char *reach(const struct sink *s)
+const char *batch_reach(const struct sink *s)
 {
     const struct source_ops *ops = s->p->o.source;
     const char *at = s->complete ? s->end : s->start;
@@ -47,7 +51,7 @@ static const char *reach(const struct sink *s)
 
 static bool passes(const struct sink *s, const struct sink_table *t)
 {
-    if (s->p->o.source->position_csn(reach(s)) >= t->flow->rec.s)
+    if (s->p->o.source->position_csn(batch_reach(s)) >= t->flow->rec.s)
         return true;
     return s->tx_open && s->tx_csn >= t->flow->rec.s;
 }
@@ -57,10 +61,72 @@ bool batch_lets_live(const struct sink *s)
     int i;
 
     for (i = 0; i < s->ntables; i++) {
-        if (s->tables[i].pending && passes(s, &s->tables[i]))
+        const struct sink_table *t = s->tables[i];
+
+        if ((t->pending && !t->live && passes(s, t)) || sink_load_passes(s, t->load))
             return true;
     }
     return false;
+}
+
+/* An error of one table's statement: who holds its lock stops only that table. */
+static bool blame(struct sink_table *t, struct error *err)
+{
+    if (err->kind == ERROR_DATA || strcmp(err->sqlstate, LOCK_NOT_AVAILABLE) == 0)
+        err->table = t->oid;
+    return false;
+}
+
+bool batch_alter(struct sink *s, struct sink_table *t, struct flow *f, struct error *err)
+{
+    struct arena *a = arena_new("alteration");
+    const char **statements;
+    bool ok = true;
+    int n, i;
+
+    sql_alter(a, f->was->target, f->target, f->al, &statements, &n);
+    for (i = 0; ok && i < n; i++)
+        ok = s->p->o.warehouse->exec(s->session, statements[i], NULL, err);
+    if (!ok) {
+        if (err->kind == ERROR_FATAL) { /* a target that is not what we made it */
+            err->kind = ERROR_DATA;
+            err->reload = true;
+        }
+        error_prefix(err, "altering %s.%s", f->rec.target_schema, f->rec.target_name);
+    }
+    f->rec.state = t->live ? TABLE_LIVE : f->rec.state;
+    f->rec.rows = f->was->rec.rows;
+    ok = ok && books_table_put(&s->books, &f->rec, err);
+    arena_free(a);
+    if (!ok)
+        return blame(t, err);
+    log_info("target altered table=%s.%s statements=%d", f->table->schema, f->table->name, n);
+    return true;
+}
+
+/* All that changes tables themselves comes before the first change of a row. */
+static bool change_tables(struct sink *s, struct error *err)
+{
+    int i, k;
+
+    for (i = 0; i < s->ntables; i++) {
+        struct sink_table *t = s->tables[i];
+
+        if (t->pending && !t->live && passes(s, t)) {
+            if (!golive_table(&s->books, t->nalters > 0 ? t->alters[0]->was : t->flow, err))
+                return blame(t, err);
+            t->live = true; /* pending until the commit */
+        } else if (sink_load_passes(s, t->load)) {
+            if (!sink_load_golive(s, t, err))
+                return blame(t, err);
+        }
+        for (k = 0; k < t->nalters; k++) {
+            if (!batch_alter(s, t, t->alters[k], err))
+                return false;
+        }
+        t->nalters = 0;
+    }
+    return true;
 }
 
 static bool open_batch(struct sink *s, struct error *err)
@@ -68,6 +134,7 @@ static bool open_batch(struct sink *s, struct error *err)
     bool taken = false;
     int i;
 
+    sink_loads_open(s);
     if (!s->p->o.warehouse->begin(s->session, err))
         return false;
     s->open = true;
@@ -80,29 +147,29 @@ static bool open_batch(struct sink *s, struct error *err)
                   s->p->o.source_name, s->start);
         return error_hint(err, "another penstock feeds these tables: stop one of the two");
     }
+    FAILPOINT("batch.taken");
+    if (!change_tables(s, err))
+        return false;
+    FAILPOINT("batch.tables-changed");
     for (i = 0; i < s->ntables; i++) {
-        struct sink_table *t = &s->tables[i];
+        struct sink_table *t = s->tables[i];
 
-        if (!t->pending || !passes(s, t))
-            continue;
-        if (!golive_table(&s->books, t->flow, err))
+        if (t->load != NULL && t->load->done && !atomic_load(&t->load->live) && t->pending &&
+            !sink_load_finish(s, t, err))
             return false;
-        t->live = true; /* pending until the commit */
     }
     return true;
 }
 
-static bool apply_table(struct sink *s, struct sink_table *t, struct error *err)
+bool batch_apply_table(struct sink *s, struct sink_table *t, struct error *err)
 {
     struct loader_stats stats;
 
-    struct want *w = map_get_u32(s->p->wants, t->flow->rec.table->oid);
-
     t->touched = false;
-    if (w != NULL)
-        w->times = 0; /* its last load helped */
+    loads_helped(s->p, t->oid);
     if (!loader_apply(t->loader, &stats, err))
-        return false;
+        return blame(t, err);
+    t->applied = true;
     s->batch_rows += stats.rows;
     if (stats.nulled > 0)
         metric_add(METRIC_SINK_NULLED, s->p->o.sink_name, stats.nulled);
@@ -117,71 +184,94 @@ bool batch_apply_piece(struct sink *s, struct error *err)
     if (!s->open && !open_batch(s, err))
         return false;
     for (i = 0; i < s->ntables; i++) {
-        if (s->tables[i].touched && !apply_table(s, &s->tables[i], err))
+        if (s->tables[i]->touched && !batch_apply_table(s, s->tables[i], err))
             return false;
     }
     batch_release(s);
     s->touched_ms = clock_mono_ms();
+    FAILPOINT("batch.piece-applied");
     return true;
 }
 
-static bool count_rows(struct sink *s, struct error *err)
+/* What the books have to say of each table. */
+static bool save_tables(struct sink *s, struct error *err)
 {
     int i;
 
     for (i = 0; i < s->ntables; i++) {
-        struct sink_table *t = &s->tables[i];
+        struct sink_table *t = s->tables[i];
 
-        if ((t->delta != 0 || t->truncated) &&
-            !books_table_add_rows(&s->books, t->flow->rec.table->oid, t->delta, t->truncated, err))
+        if (t->unsaid && !books_table_state(&s->books, t->oid, t->flow->rec.load, t->state,
+                                            t->reason, err))
+            return false;
+        if ((t->delta != 0 || t->truncated) && !t->frozen &&
+            !books_table_add_rows(&s->books, t->oid, t->flow->rec.load, t->delta, t->truncated,
+                                  err))
             return false;
     }
-    return true;
+    return sink_loads_save(s, err);
+}
+
+static void show_table(struct sink *s, struct sink_table *t)
+{
+    t->flow->rec.rows = (t->truncated ? 0 : t->flow->rec.rows) + t->delta;
+    t->delta = 0;
+    t->truncated = t->applied = false;
+    t->nolds = 0;
+    if (t->pending && t->live) {
+        t->pending = false;
+        t->flow->rec.state = TABLE_LIVE;
+        t->flow->rec.reason = NULL;
+        log_info("table live table=%s.%s load=%lld", t->flow->table->schema, t->flow->table->name,
+                 (long long)t->flow->rec.load);
+    }
+    if (t->unsaid) {
+        t->unsaid = t->live = false;
+        t->flow->rec.state = t->state;
+        t->flow->rec.reason = arena_strdup(s->arena, t->reason);
+        flow_show(s->p, t->flow, -1);
+    }
+    if (t->live)
+        flow_show(s->p, t->flow, -1);
+}
+
+/* A load whose copy is in its place. */
+static void end_load(struct sink_table *t)
+{
+    struct load *l = t->load;
+
+    if (l == NULL || !l->done)
+        return;
+    spool_close(l->spool);
+    l->spool = NULL;
+    spool_remove(l->spool_path);
+    t->load = NULL;
+    atomic_store(&l->live, true);
 }
 
 /* After the commit: what is true now. */
 static void show(struct sink *s)
 {
-    struct pipeline *p = s->p;
-    bool all = true;
+    bool all = !loads_wanted(s->p);
     int i;
 
     for (i = 0; i < s->ntables; i++) {
-        struct sink_table *t = &s->tables[i];
+        struct sink_table *t = s->tables[i];
 
-        t->flow->rec.rows = (t->truncated ? 0 : t->flow->rec.rows) + t->delta;
-        t->delta = 0;
-        t->truncated = false;
-        if (t->pending && t->live) {
-            t->pending = false;
-            t->flow->rec.state = TABLE_LIVE;
-            t->flow->rec.reason = NULL;
-        }
-        all = all && !t->pending;
-        if (t->live)
-            flow_show(p, t->flow, -1);
+        end_load(t);
+        if (t->flow != NULL)
+            show_table(s, t);
+        all = all && !t->pending && t->load == NULL;
     }
+    s->news = false;
     if (all)
-        atomic_store(&p->live, true);
+        atomic_store(&s->p->live, true);
 }
 
-static bool commit_batch(struct sink *s, struct error *err)
+static void measure(struct sink *s, int64_t began)
 {
     struct pipeline *p = s->p;
-    const char *to = reach(s);
-    int64_t began = s->last_apply_ms;
 
-    if (!count_rows(s, err) ||
-        !books_checkpoint_advance(&s->books, to, s->complete ? s->end_csn : 0,
-                                  s->complete ? s->end_us : 0, err) ||
-        !p->o.warehouse->commit(s->session, err))
-        return false;
-    s->open = false;
-    p->lost_rows = 0;
-    if (to != s->start)
-        memmove(s->start, to, POSITION_SIZE);
-    snprintf(p->checkpoint.position, sizeof(p->checkpoint.position), "%s", s->start);
-    p->o.source->acknowledge(p->src, s->start);
     metric_add(METRIC_SINK_BATCHES, p->o.sink_name, 1);
     metric_add(METRIC_SINK_ROWS, p->o.sink_name, s->batch_rows);
     metric_add(METRIC_SINK_APPLY_US, p->o.sink_name, (clock_mono_ms() - began) * 1000);
@@ -191,6 +281,33 @@ static bool commit_batch(struct sink *s, struct error *err)
         metric_set(METRIC_SINK_COMMIT_TIME, p->o.sink_name, s->end_us);
     log_debug("batch committed position=%s rows=%lld ms=%lld", s->start, (long long)s->batch_rows,
               (long long)(clock_mono_ms() - began));
+}
+
+static bool commit_batch(struct sink *s, struct error *err)
+{
+    struct pipeline *p = s->p;
+    const char *to = batch_reach(s);
+    int64_t began = s->last_apply_ms;
+
+    if (!save_tables(s, err))
+        return false;
+    FAILPOINT("batch.tables-saved");
+    if (!books_checkpoint_advance(&s->books, to, s->complete ? s->end_csn : 0,
+                                  s->complete ? s->end_us : 0, err))
+        return false;
+    FAILPOINT("batch.advanced");
+    if (!p->o.warehouse->commit(s->session, err))
+        return false;
+    FAILPOINT("batch.committed");
+    s->open = false;
+    p->lost_rows = 0;
+    if (to != s->start)
+        memmove(s->start, to, POSITION_SIZE);
+    snprintf(p->checkpoint.position, sizeof(p->checkpoint.position), "%s", s->start);
+    sink_loads_saved(s);
+    p->o.source->acknowledge(p->src, s->start);
+    FAILPOINT("batch.acknowledged");
+    measure(s, began);
     s->complete = false;
     s->idle_seen = s->idle_urgent = false;
     s->batch_rows = 0;

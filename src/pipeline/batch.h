@@ -1,19 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sink's state, shared by sink.c (collects) and batch.c (applies) only. */
+/* The sink's state, shared by sink.c (collects), sink_table.c (what becomes of a table) and
+ * batch.c (applies) only. */
 #ifndef PENSTOCK_PIPELINE_BATCH_H
 #define PENSTOCK_PIPELINE_BATCH_H
 
 #include "load/loader.h"
-#include "pipeline/internal.h"
+#include "pipeline/load.h"
 
+/* A table as the sink knows it; lives as long as the sink. */
 struct sink_table {
-    struct flow *flow;
+    uint32_t oid;
+    struct flow *flow; /* of the copy that readers see, or will; NULL: there is none */
     struct loader *loader;
     bool live;
-    bool pending;   /* loaded: goes live when the stream passes S */
+    bool pending;   /* loaded, takes its place when the stream passes S; it has no spool */
     bool touched;   /* something is collected */
+    bool applied;   /* the open transaction has changed its rows */
     bool truncated; /* in this batch */
     int64_t delta;  /* rows inserted minus deleted in this batch */
+
+    bool frozen; /* no row of it is taken into flow any more */
+    bool unsaid; /* the books do not say so yet: */
+    enum table_state state;
+    char reason[2100];
+
+    /* Versions since the batch began whose statements are to be run first. */
+    struct flow **alters;
+    int nalters;
+    /* Older versions that rows may still come in: the target was altered ahead of them. */
+    struct flow **olds;
+    int nolds;
+
+    struct load *load; /* its changes go to that spool, too */
 };
 
 struct sink {
@@ -23,15 +41,19 @@ struct sink {
     atomic_bool ended;
     struct session *session;
     struct books books;
-    struct sink_table *tables;
+    struct arena *arena; /* as long as the sink */
+    struct sink_table **tables;
     int ntables;
+    struct map *by_oid;
     struct map *by_schema; /* value schema id -> struct sink_table */
     int64_t batch_bytes;
     int64_t flush_ms;
+    int64_t spool_limit;
 
     struct segment **held; /* what compaction points into */
     int nheld, held_cap;
     size_t held_bytes;
+    struct arena *lifted; /* events that were made of a newer version; as held */
 
     char start[POSITION_SIZE]; /* where the batch starts = the checkpoint */
     char end[POSITION_SIZE];   /* end of the last complete transaction in the batch */
@@ -42,6 +64,7 @@ struct sink {
     bool open; /* the warehouse's transaction */
     char idle[POSITION_SIZE];
     bool idle_seen, idle_urgent;
+    bool news; /* a table's state is to be said in the books */
     int64_t first_ms, last_apply_ms;
     int64_t batch_rows;
     int64_t touched_ms; /* when the open transaction last ran a statement */
@@ -50,13 +73,46 @@ struct sink {
     struct error err;
 };
 
+/* --- sink_table.c --- */
+struct sink_table *sink_table(struct sink *s, uint32_t oid); /* made if there is none */
+void sink_tables_init(struct sink *s);
+void sink_tables_free(struct sink *s);
+/* A row of the stream. */
+bool sink_take_row(struct sink *s, const struct event *e, struct error *err);
+bool sink_take_alter(struct sink *s, const struct event *e, struct error *err);
+bool sink_take_stop(struct sink *s, const struct event *e);
+bool sink_take_load(struct sink *s, const struct event *e, struct error *err);
+/* Collects a row into the table's copy. */
+bool sink_collect(struct sink *s, struct sink_table *t, const struct event *e, int64_t csn,
+                  int64_t commit_us, struct error *err);
+
+/* --- sink_load.c: loads that the sink has a part in --- */
+bool sink_load_begin(struct sink *s, struct load *l, struct error *err);
+bool sink_load_row(struct sink *s, struct sink_table *t, const struct event *e, struct error *err);
+/* Before the batch's transaction begins: which loads have rows that it will see. */
+void sink_loads_open(struct sink *s);
+/* In the batch's transaction, before the checkpoint moves on. */
+bool sink_loads_save(struct sink *s, struct error *err);
+void sink_loads_saved(struct sink *s); /* it is committed */
+bool sink_load_passes(const struct sink *s, const struct load *l);
+/* The copy takes its table's place, in the open transaction before any row change. */
+bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err);
+/* What the spool still holds, collected and applied. */
+bool sink_load_finish(struct sink *s, struct sink_table *t, struct error *err);
+
+/* --- batch.c --- */
 /* Keeps a segment until what points into it has been applied. */
 void batch_hold(struct sink *s, struct segment *seg);
 void batch_release(struct sink *s);
+/* The position that the next commit would reach. */
+const char *batch_reach(const struct sink *s);
 /* Would a commit now put some complete copy in its table's place? */
 bool batch_lets_live(const struct sink *s);
 /* Applies what is collected; the warehouse's transaction stays open. */
 bool batch_apply_piece(struct sink *s, struct error *err);
+bool batch_apply_table(struct sink *s, struct sink_table *t, struct error *err);
+/* Runs the statements of an alteration and notes it in the books. */
+bool batch_alter(struct sink *s, struct sink_table *t, struct flow *f, struct error *err);
 /* Applies and commits with the checkpoint; acknowledges. */
 bool batch_apply(struct sink *s, struct error *err);
 

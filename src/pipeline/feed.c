@@ -2,28 +2,38 @@
 /*
  * The source's side of the queue: changes become events (bytes) in segments. A key change becomes
  * a delete of the old and an insert of the new key, tied together (EVENT_MOVED, old_key). A
- * transaction of which nothing is ours leaves only its position behind.
+ * transaction of which nothing is ours leaves only its position behind. What becomes of a table
+ * (another shape, no more rows, a load) is said in its place among the rows.
  *
  * A full queue is back-pressure: while it waits, status still goes to the server.
  */
 #include "avro/codec.h"
+#include "load/target.h"
 #include "metrics/metrics.h"
-#include "pipeline/internal.h"
+#include "pipeline/load.h"
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PUSH_WAIT_MS 50
 #define NOW_EVERY 64 /* rows between two looks at the clock */
+#define MAX_EARLY 16
 
 struct feed_table {
-    struct flow *flow;
+    struct flow *flow; /* the version that rows come in */
+    bool carried;      /* its rows are taken */
+    struct load *load; /* its newest */
     struct encoder *encoder;
     struct value *key_only; /* before of the delete half of a key change */
     uint64_t transaction;   /* the one that `order` counts in */
     int64_t order;
+    /* Versions that the sink was told of before their place: see struct ahead. */
+    struct flow *early[MAX_EARLY];
+    int nearly;
 };
 
 struct feed {
@@ -31,9 +41,7 @@ struct feed {
     struct queue *queue;
     struct sink *sink;
     struct segment *segment;
-    struct feed_table *tables;
-    int ntables;
-    struct map *by_oid;
+    struct map *by_oid; /* struct feed_table */
     struct buf key, old_key, value;
     struct event_meta meta;
     struct transaction tx;
@@ -42,6 +50,28 @@ struct feed {
     uint64_t last_commit_lsn;
     int64_t events, bytes; /* since the last flush: for metrics */
 };
+
+/* Rows come in this version from now on. */
+static void set_flow(struct feed *f, struct feed_table *t, struct flow *flow)
+{
+    encoder_free(t->encoder);
+    mem_free(t->key_only);
+    t->flow = flow;
+    t->encoder =
+        encoder_new(flow->table, f->p->o.source->block, flow->value_id, flow->key_id);
+    t->key_only = mem_calloc((size_t)flow->table->ncols + 1, sizeof(*t->key_only));
+}
+
+static struct feed_table *feed_table(struct feed *f, uint32_t oid)
+{
+    struct feed_table *t = map_get_u32(f->by_oid, oid);
+
+    if (t == NULL) {
+        t = mem_calloc(1, sizeof(*t));
+        map_put_u32(f->by_oid, oid, t);
+    }
+    return t;
+}
 
 struct feed *feed_new(struct pipeline *p, struct queue *q, struct sink *sink)
 {
@@ -54,18 +84,17 @@ struct feed *feed_new(struct pipeline *p, struct queue *q, struct sink *sink)
     f->segment = segment_new();
     segment_mark(f->segment);
     f->by_oid = map_new();
-    f->tables = mem_calloc((size_t)p->nflows + 1, sizeof(*f->tables));
-    for (i = 0; i < p->nflows; i++) {
-        struct flow *flow = &p->flows[i];
-        struct feed_table *t = &f->tables[f->ntables];
+    for (i = 0; i < p->nflows + p->nresumes; i++) {
+        struct flow *flow = i < p->nflows ? p->flows[i] : p->resumes[i - p->nflows];
+        struct feed_table *t;
 
         if (flow->decoder == NULL)
             continue; /* it does not flow */
-        t->flow = flow;
-        t->encoder = encoder_new(flow->table, p->o.source->block, flow->value_id, flow->key_id);
-        t->key_only = mem_calloc((size_t)flow->table->ncols, sizeof(*t->key_only));
-        map_put_u32(f->by_oid, flow->table->oid, t);
-        f->ntables++;
+        t = feed_table(f, flow->table->oid);
+        if (t->carried)
+            continue; /* a load over its live copy */
+        t->carried = true;
+        set_flow(f, t, flow);
     }
     f->meta.server_name = config_string(p->o.source_config, "topic.prefix");
     f->meta.database = p->identity.database;
@@ -75,15 +104,16 @@ struct feed *feed_new(struct pipeline *p, struct queue *q, struct sink *sink)
 
 void feed_free(struct feed *f)
 {
-    int i;
+    struct feed_table *t;
+    size_t at = 0;
 
     if (f == NULL)
         return;
-    for (i = 0; i < f->ntables; i++) {
-        encoder_free(f->tables[i].encoder);
-        mem_free(f->tables[i].key_only);
+    while ((t = map_next(f->by_oid, &at)) != NULL) {
+        encoder_free(t->encoder);
+        mem_free(t->key_only);
+        mem_free(t);
     }
-    mem_free(f->tables);
     map_free(f->by_oid);
     buf_free(&f->key);
     buf_free(&f->old_key);
@@ -206,18 +236,146 @@ static bool put_moved(struct feed *f, struct feed_table *t, const struct change 
     return put_row(f, t, &half, c->after, 0, &f->old_key, err);
 }
 
+/* --- alterations --- */
+
+static bool same_alteration(const struct alteration *a, const struct alteration *b)
+{
+    int i;
+
+    if (a->now->ncols != b->now->ncols || a->was->ncols != b->was->ncols)
+        return false;
+    for (i = 0; i < a->now->ncols; i++) {
+        const struct column *x = &a->now->cols[i], *y = &b->now->cols[i];
+
+        if (strcmp(x->name, y->name) != 0 || x->attnum != y->attnum ||
+            x->type_oid != y->type_oid || x->typmod != y->typmod || a->from[i] != b->from[i])
+            return false;
+    }
+    return true;
+}
+
+/* Is that version's schema another one's of the same transaction too? Then bytes do not tell. */
+static bool id_seen(const struct feed_table *t, uint32_t id)
+{
+    int i;
+
+    for (i = 0; i < t->nearly; i++) {
+        if (t->early[i]->value_id == id)
+            return true;
+    }
+    return t->flow->value_id == id;
+}
+
+/* What is known to come in this transaction is said at its begin. */
+static bool alter_ahead(struct feed *f, struct error *err)
+{
+    const struct ahead *a;
+
+    for (a = f->p->aheads; a != NULL; a = a->next) {
+        struct feed_table *t = map_get_u32(f->by_oid, a->al.was->oid);
+        struct flow *from, *next;
+
+        if (a->csn != f->tx.csn || t == NULL || !t->carried)
+            continue;
+        from = t->nearly > 0 ? t->early[t->nearly - 1] : t->flow;
+        if (t->nearly == MAX_EARLY || from->table->ncols != a->al.was->ncols)
+            continue; /* met again in its place: the table is loaded then */
+        if (!flow_alter(f->p, f->p->arena, from, &a->al, &next, err)) {
+            if (err->kind == ERROR_DATA)
+                continue; /* said in its place */
+            return false;
+        }
+        if (id_seen(t, next->value_id))
+            continue;
+        t->early[t->nearly++] = next;
+        segment_alter(f->segment, next);
+    }
+    return true;
+}
+
+/* The transaction's BEGIN is in the segment. */
+static bool begin(struct feed *f, struct error *err)
+{
+    if (f->begun)
+        return true;
+    segment_begin(f->segment, f->tx.csn, f->tx.commit_us);
+    f->begun = true;
+    return f->p->aheads == NULL || alter_ahead(f, err);
+}
+
+bool feed_stop_table(struct feed *f, uint32_t oid, enum table_state state, const char *why,
+                     struct error *err)
+{
+    struct feed_table *t = map_get_u32(f->by_oid, oid);
+    const struct table *tab;
+
+    if (t == NULL || t->flow == NULL)
+        return true;
+    tab = t->flow->table;
+    t->carried = false;
+    if (t->load != NULL && atomic_load(&t->load->s) != 0)
+        atomic_store(&t->load->void_, true);
+    segment_stop(f->segment, oid, (int)state, tab->schema, tab->name, why);
+    return feed_flush(f, err);
+}
+
+/* The sink knows of it already: rows come in it from here on. */
+static bool take_early(struct feed *f, struct feed_table *t, const struct alteration *al)
+{
+    struct flow *next = t->early[0];
+
+    if (!same_alteration(next->al, al))
+        return false;
+    memmove(t->early, t->early + 1, (size_t)(--t->nearly) * sizeof(struct flow *));
+    set_flow(f, t, next);
+    return true;
+}
+
+static bool on_alter(void *ctx, const struct alteration *al, bool *carried, struct error *err)
+{
+    struct feed *f = ctx;
+    struct feed_table *t = map_get_u32(f->by_oid, al->was->oid);
+    char reason[2100];
+    struct flow *next;
+
+    *carried = t != NULL && t->carried;
+    if (!*carried)
+        return true;
+    if (!begin(f, err))
+        return false;
+    if (t->nearly > 0) {
+        if (take_early(f, t, al))
+            return true;
+        *carried = false;
+        loads_want(f->p, al->was->oid, al->was->schema, al->was->name,
+                   "it was altered otherwise than before", 0);
+        return feed_stop_table(f, al->was->oid, TABLE_LOADING,
+                               "it was altered otherwise than before", err);
+    }
+    if (flow_alter(f->p, f->p->arena, t->flow, al, &next, err)) {
+        log_info("table altered table=%s.%s columns=%d", al->now->schema, al->now->name,
+                 al->now->ncols);
+        set_flow(f, t, next);
+        segment_alter(f->segment, next);
+        return flush_if_full(f, err);
+    }
+    if (err->kind != ERROR_DATA)
+        return false;
+    *carried = false;
+    return feed_stop_table(f, al->was->oid, TABLE_NEEDS_SNAPSHOT,
+                           flow_reason(err, reason, sizeof(reason)), err);
+}
+
 static bool on_change(void *ctx, const struct change *c, struct error *err)
 {
     struct feed *f = ctx;
     struct feed_table *t = map_get_u32(f->by_oid, c->table->oid);
     const struct value *key_row;
 
-    if (t == NULL)
+    if (t == NULL || !t->carried)
         return true; /* stopped or refused */
-    if (!f->begun) {
-        segment_begin(f->segment, f->tx.csn, f->tx.commit_us);
-        f->begun = true;
-    }
+    if (!begin(f, err))
+        return false;
     if (c->op == CHANGE_UPDATE && t->flow->table->nkeys > 0 && change_moves_key(c))
         return put_moved(f, t, c, err) && flush_if_full(f, err);
     key_row = c->op == CHANGE_TRUNCATE ? NULL : c->op == CHANGE_DELETE ? c->before : c->after;
@@ -253,7 +411,43 @@ static bool on_wants_load(void *ctx, uint32_t oid, const char *schema, const cha
 {
     struct feed *f = ctx;
 
-    segment_want(f->segment, oid, schema, name, why);
+    loads_want(f->p, oid, schema, name, why, 0);
+    return feed_stop_table(f, oid, TABLE_LOADING, why, err);
+}
+
+/* --- loads --- */
+
+bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *point,
+               struct error *err)
+{
+    struct feed_table *t = feed_table(f, l->flow->table->oid);
+    struct stream_table st = {.table = l->flow->table, .s = s};
+
+    if (s == 0) {
+        l->over_live = t->carried && t->flow != NULL;
+        t->load = l;
+    } else if (!l->over_live && !t->carried && f->p->o.source->stream_csn(f->p->src) >= s) {
+        /* Rows that came in another shape were passed over, and may belong to it. */
+        atomic_store(&l->void_, true);
+        return true;
+    }
+    atomic_store(&l->s, s);
+    if (!l->over_live) {
+        set_flow(f, t, l->flow);
+        t->carried = true;
+        t->nearly = 0;
+        if (!f->p->o.source->stream_table(f->p->src, &st, point, err))
+            return false;
+    }
+    segment_load(f->segment, l, s);
+    return feed_flush(f, err);
+}
+
+bool feed_resume(struct feed *f, struct load *l, struct error *err)
+{
+    feed_table(f, l->flow->table->oid)->load = l;
+    segment_load(f->segment, l, 0);
+    segment_load(f->segment, l, atomic_load(&l->s));
     return feed_flush(f, err);
 }
 
@@ -265,6 +459,7 @@ struct change_sink feed_change_sink(struct feed *f)
         .change = on_change,
         .commit = on_commit,
         .idle = on_idle,
+        .alter = on_alter,
         .wants_load = on_wants_load,
     };
 

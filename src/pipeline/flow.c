@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a table's description to everything that its events need on both sides of the queue. */
 #include "avro/codec.h"
-#include "load/target.h"
+#include "load/alter.h"
 #include "pipeline/internal.h"
 #include "util/log.h"
 #include "util/mem.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,19 +25,19 @@ static bool register_schema(struct pipeline *p, const char *topic, const char *s
     return ok;
 }
 
-static bool compile_schemas(struct pipeline *p, struct flow *f, struct error *err)
+static bool compile_schemas(struct pipeline *p, struct arena *a, struct flow *f, struct error *err)
 {
     struct buf text = {0};
     bool ok;
 
     avro_value_schema(&text, f->table, p->o.source->block);
-    f->value_schema = arena_strndup(p->arena, (const char *)text.data, text.len);
+    f->value_schema = arena_strndup(a, (const char *)text.data, text.len);
     f->key_schema = NULL;
     f->key_id = 0;
     if (f->table->nkeys > 0) {
         buf_reset(&text);
         avro_key_schema(&text, f->table);
-        f->key_schema = arena_strndup(p->arena, (const char *)text.data, text.len);
+        f->key_schema = arena_strndup(a, (const char *)text.data, text.len);
     }
     buf_free(&text);
     ok = register_schema(p, f->table->topic, "value", f->value_schema, &f->value_id, err) &&
@@ -62,29 +63,112 @@ static bool same_shape(const struct table *a, const struct table *b, struct erro
     return true;
 }
 
-bool flow_compile(struct pipeline *p, struct flow *f, struct error *err)
+static bool compile_decoder(struct flow *f, struct error *err)
 {
-    const struct dialect *d = p->o.warehouse->dialect;
-    struct error local;
-
-    if (!compile_schemas(p, f, err) ||
-        !avro_table(p->arena, f->value_schema, f->key_schema, &f->event_table, err) ||
-        !same_shape(f->table, f->event_table, err))
-        return false;
-    if (!target_new(p->arena, f->event_table, d, f->rec.target_schema, f->rec.target_name,
-                    &f->target, err))
-        return false;
     decoder_free(f->decoder);
-    f->decoder = decoder_new(f->value_schema, f->event_table, &local);
-    if (f->decoder == NULL) {
-        if (err != NULL)
-            *err = local;
-        return false;
-    }
+    f->decoder = decoder_new(f->value_schema, f->event_table, err);
     f->rec.value_id = f->value_id;
     f->rec.key_id = f->key_id;
     f->rec.value_schema = f->value_schema;
     f->rec.key_schema = f->key_schema;
+    return f->decoder != NULL;
+}
+
+static bool compile_event_table(struct pipeline *p, struct arena *a, struct flow *f,
+                                struct error *err)
+{
+    return compile_schemas(p, a, f, err) &&
+           avro_table(a, f->value_schema, f->key_schema, &f->event_table, err) &&
+           same_shape(f->table, f->event_table, err);
+}
+
+/* What the record says of the target's columns from now on. */
+static void note_columns(struct arena *a, struct flow *f)
+{
+    const struct target *t = f->target;
+    int n = t->table->ncols;
+    int i;
+
+    f->rec.names = arena_calloc(a, (size_t)n + 1, sizeof(*f->rec.names));
+    for (i = 0; i < n; i++)
+        f->rec.names[i] = t->cols[i].name;
+    f->rec.nkept = t->nkept;
+    f->rec.kept = arena_memdup(a, t->kept, (size_t)t->nkept * sizeof(*t->kept));
+}
+
+bool flow_compile(struct pipeline *p, struct arena *a, struct flow *f, struct error *err)
+{
+    const struct dialect *d = p->o.warehouse->dialect;
+    bool ok = compile_event_table(p, a, f, err);
+
+    if (ok && f->rec.names != NULL)
+        ok = target_known(a, f->event_table, d, f->rec.target_schema, f->rec.target_name,
+                          f->rec.names, f->rec.kept, f->rec.nkept, &f->target, err);
+    else if (ok)
+        ok = target_new(a, f->event_table, d, f->rec.target_schema, f->rec.target_name, &f->target,
+                        err);
+    if (!ok)
+        return false;
+    note_columns(a, f);
+    return compile_decoder(f, err);
+}
+
+static void copy_value(struct arena *a, enum type_kind kind, const struct value *from,
+                       struct value *to)
+{
+    *to = *from;
+    if (from->state == VALUE_SET && type_kind_is_text(kind))
+        to->s.p = arena_memdup(a, from->s.p, from->s.len);
+}
+
+struct alteration *alteration_copy(struct arena *a, const struct alteration *al)
+{
+    struct alteration *copy = arena_calloc(a, 1, sizeof(*copy));
+    int n = al->now->ncols;
+    struct value *fill = arena_calloc(a, (size_t)n + 1, sizeof(*fill));
+    int i;
+
+    copy->was = table_copy(a, al->was);
+    copy->now = table_copy(a, al->now);
+    copy->from = arena_memdup(a, al->from, (size_t)n * sizeof(*al->from));
+    for (i = 0; i < n; i++)
+        copy_value(a, al->now->cols[i].kind, &al->fill[i], &fill[i]);
+    copy->fill = fill;
+    return copy;
+}
+
+bool flow_alter(struct pipeline *p, struct arena *a, struct flow *f, const struct alteration *al,
+                struct flow **out, struct error *err)
+{
+    struct flow *n = arena_calloc(a, 1, sizeof(*n));
+    struct table *t;
+
+    n->al = alteration_copy(a, al);
+    t = (struct table *)n->al->now; /* our copy */
+    t->topic = f->table->topic;     /* it may have a suffix */
+    n->table = n->rec.table = t;
+    flow_keep(p, n); /* before the decoder is there, so that it is freed */
+    *out = n;
+    return compile_event_table(p, a, n, err) && compile_decoder(n, err);
+}
+
+bool flow_follow(struct arena *a, struct flow *was, struct flow *n, struct error *err)
+{
+    struct table_record rec = was->rec;
+
+    if (was->table->ncols != n->al->was->ncols)
+        return error_set(err, ERROR_FATAL, "%s.%s: an alteration of another version",
+                         was->table->schema, was->table->name);
+    rec.table = n->table;
+    rec.value_id = n->value_id;
+    rec.key_id = n->key_id;
+    rec.value_schema = n->value_schema;
+    rec.key_schema = n->key_schema;
+    n->rec = rec;
+    n->was = was;
+    if (!target_alter(a, was->target, n->event_table, n->al, &n->target, err))
+        return false;
+    note_columns(a, n);
     return true;
 }
 
@@ -111,10 +195,22 @@ struct flow *flow_find(struct pipeline *p, uint32_t oid)
     int i;
 
     for (i = 0; i < p->nflows; i++) {
-        if (p->flows[i].rec.table->oid == oid)
-            return &p->flows[i];
+        if (p->flows[i]->rec.table->oid == oid)
+            return p->flows[i];
+    }
+    for (i = 0; i < p->nresumes; i++) {
+        if (p->resumes[i]->rec.table->oid == oid)
+            return p->resumes[i];
     }
     return NULL;
+}
+
+void flow_keep(struct pipeline *p, struct flow *f)
+{
+    pthread_mutex_lock(&p->lock);
+    p->more = mem_realloc(p->more, ((size_t)p->nmore + 1) * sizeof(struct flow *));
+    p->more[p->nmore++] = f;
+    pthread_mutex_unlock(&p->lock);
 }
 
 bool flow_stop_table(struct pipeline *p, struct books *b, uint32_t oid, enum table_state state,
@@ -122,14 +218,14 @@ bool flow_stop_table(struct pipeline *p, struct books *b, uint32_t oid, enum tab
 {
     struct flow *f = flow_find(p, oid);
 
-    if (!books_table_state(b, oid, state, reason, err))
+    if (f == NULL)
+        return true;
+    if (!books_table_state(b, oid, f->rec.load, state, reason, err))
         return false;
-    if (f != NULL) {
-        f->rec.state = state;
-        f->rec.loaded = false;
-        f->rec.reason = arena_strdup(p->arena, reason);
-        flow_show(p, f, -1);
-    }
+    f->rec.state = state;
+    f->rec.loaded = false;
+    f->rec.reason = arena_strdup(p->arena, reason);
+    flow_show(p, f, -1);
     return true;
 }
 
@@ -140,12 +236,46 @@ enum overflow_mode pipeline_overflow_mode(const struct pipeline *p)
     return mode != NULL && strcmp(mode, "null") == 0 ? OVERFLOW_NULL : OVERFLOW_STOP;
 }
 
-void flows_free(struct pipeline *p)
+const char *flow_reason(const struct error *err, char *out, size_t size)
+{
+    snprintf(out, size, "%s%s%s", err->message, err->hint[0] ? "; " : "", err->hint);
+    return out;
+}
+
+void flow_aside(int64_t load, char out[ASIDE_SIZE])
+{
+    snprintf(out, ASIDE_SIZE, "_penstock_load_%lld", (long long)load);
+}
+
+char *flow_spool_path(const struct pipeline *p, uint32_t oid, int64_t load)
+{
+    char *name = mem_printf("%s.%u.%lld", p->o.source_name, oid, (long long)load);
+    char *path;
+    size_t i;
+
+    for (i = 0; name[i] != '\0'; i++) {
+        if (!isalnum((unsigned char)name[i]) && strchr("._-", name[i]) == NULL)
+            name[i] = '_';
+    }
+    path = mem_printf("%s/spool/%s", config_string(p->o.service_config, "data.dir"), name);
+    mem_free(name);
+    return path;
+}
+
+static void free_decoders(struct flow **flows, int n)
 {
     int i;
 
-    for (i = 0; i < p->nflows; i++)
-        decoder_free(p->flows[i].decoder);
-    p->flows = NULL;
-    p->nflows = 0;
+    for (i = 0; i < n; i++)
+        decoder_free(flows[i]->decoder);
+}
+
+void flows_free(struct pipeline *p)
+{
+    free_decoders(p->flows, p->nflows);
+    free_decoders(p->resumes, p->nresumes);
+    free_decoders(p->more, p->nmore);
+    mem_free(p->more);
+    p->flows = p->resumes = p->more = NULL;
+    p->nflows = p->nresumes = p->nmore = 0;
 }

@@ -9,6 +9,7 @@
  */
 #include "load/target.h"
 #include "pipeline/internal.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 
 #include <stdio.h>
@@ -50,6 +51,7 @@ static bool replace_rows(struct books *b, struct flow *f, const char *aside, str
     buf_puts(&sql, "DELETE FROM ");
     target_sql_name(&sql, f->rec.target_schema, f->rec.target_name);
     ok = exec(b, &sql, err);
+    FAILPOINT("golive.rows-deleted");
     buf_reset(&sql);
     buf_puts(&sql, "INSERT INTO ");
     target_sql_name(&sql, f->rec.target_schema, f->rec.target_name);
@@ -74,6 +76,7 @@ static bool rename_aside(struct books *b, struct flow *f, const char *aside, boo
         buf_puts(&sql, "DROP TABLE ");
         target_sql_name(&sql, f->rec.target_schema, f->rec.target_name);
         ok = exec(b, &sql, err);
+        FAILPOINT("golive.target-dropped");
     }
     buf_reset(&sql);
     buf_puts(&sql, "ALTER TABLE ");
@@ -87,18 +90,20 @@ static bool rename_aside(struct books *b, struct flow *f, const char *aside, boo
 
 bool golive_table(struct books *b, struct flow *f, struct error *err)
 {
-    char aside[64];
+    char aside[ASIDE_SIZE];
     bool exists, other, ours, same = false;
     bool ok;
 
-    snprintf(aside, sizeof(aside), "_penstock_load_%lld", (long long)f->rec.load);
+    if (f->rec.in_place) /* the target itself has waited */
+        return books_table_live(b, f->rec.table->oid, f->rec.load, err);
+    flow_aside(f->rec.load, aside);
     if (!books_target_exists(b, f->rec.target_schema, f->rec.target_name, &exists, &other, &ours,
                              err))
         return false;
     if (exists && (!ours || other)) {
         error_set(err, ERROR_DATA, "a table %s.%s appeared in the warehouse while it was loaded",
                   f->rec.target_schema, f->rec.target_name);
-        error_hint(err, "rename or drop it, then restart penstock");
+        error_hint(err, "rename or drop it, then run: penstock resync");
         err->table = f->rec.table->oid;
         return false;
     }
@@ -113,5 +118,5 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
         }
         return error_prefix(err, "%s.%s takes its place", f->rec.target_schema, f->rec.target_name);
     }
-    return books_table_live(b, f->rec.table->oid, err);
+    return books_table_live(b, f->rec.table->oid, f->rec.load, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Shared by the files of src/pipeline only. One *attempt* is one connection to both sides: it ends
- * by a stop, by an error, or because a table wants a load; what it knows lives in its arena.
+ * by a stop, by an error, or because a table has stopped; what it knows lives in its arenas.
  */
 #ifndef PENSTOCK_PIPELINE_INTERNAL_H
 #define PENSTOCK_PIPELINE_INTERNAL_H
@@ -16,8 +16,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PIPELINE_MAX_SESSIONS 32
+#define PIPELINE_MAX_SESSIONS 64
 #define SEGMENT_TARGET_BYTES ((size_t)64 * 1024)
+#define ASIDE_SIZE 64
 
 enum outcome {
     OUTCOME_STOPPED, /* asked to */
@@ -28,25 +29,45 @@ enum outcome {
 
 enum side { SIDE_SOURCE, SIDE_SINK };
 
-/* One table of the attempt: its row in the books and what is made from it. */
+/*
+ * One table in one version: its row in the books and what is made from it. An alteration makes a
+ * new flow of the same load, a load a new flow of another. Immutable once the sink knows it, but
+ * for rec.state, rec.reason, rec.rows and rec.loaded, which are the sink's.
+ */
 struct flow {
     struct table_record rec;
     struct table *table;       /* rec.table with fields and topic */
     struct table *event_table; /* as read back from the event's schema: the sink's view */
     struct target *target;
-    struct decoder *decoder;
+    struct decoder *decoder;               /* NULL: it does not stream */
     const char *value_schema, *key_schema; /* key_schema NULL: no key */
     uint32_t value_id, key_id;
+    struct alteration *al; /* made by an alteration */
+    struct flow *was;      /* on the sink's side: what it followed */
+    /* Of a complete copy that waits for its spool (p->resumes). */
+    struct spool *spool;
+    int64_t spool_at, spool_csn, spool_us; /* how far the copy contains it */
 };
 
-/* A table that asked for a load. One that then is not among the selected tables is skipped. */
+/* A table that asked for a load. Under p->lock. Kept between attempts. */
 struct want {
-    struct table table; /* oid and names only */
-    char why[256];
-    int times; /* running, for the same reason, though no load has made it another table */
-    uint32_t value_id, key_id, relfilenode; /* as it was loaded when it last asked */
-    char replica_identity;
+    uint32_t oid;
+    char *schema, *name;
+    char why[512];
+    bool pending; /* no load has begun for it yet */
+    int times;      /* running, for the same reason, without a row in between */
+    int64_t due_ms; /* not before */
 };
+
+/* An alteration that was met after the table had been touched by a piece of the same transaction:
+ * the next attempt makes it when that transaction begins. */
+struct ahead {
+    struct ahead *next;
+    int64_t csn;
+    struct alteration al;
+};
+
+struct loads;
 
 struct pipeline {
     struct pipeline_options o;
@@ -61,65 +82,123 @@ struct pipeline {
 
     struct source *src;
     struct warehouse *wh;
-    struct map *wants; /* oid -> struct want */
-    int lost_rows;     /* checkpoints not found where they should be, running */
+    int64_t bad_load; /* whose copy is to blame for the attempt's error; 0: the table's own */
+    int lost_rows; /* checkpoints not found where they should be, running */
 
-    pthread_mutex_t lock; /* of sessions */
-    struct session *sessions[PIPELINE_MAX_SESSIONS];
+    pthread_mutex_t lock; /* of sessions, wants, and flows' lists while streaming */
+    struct pipeline_session {
+        struct session *session;
+        bool load; /* of the background loads */
+    } sessions[PIPELINE_MAX_SESSIONS];
+    bool loads_cancelled; /* of this attempt */
+    struct map *wants; /* oid -> struct want */
+
+    struct arena *ahead_arena; /* between attempts */
+    struct ahead *aheads;
 
     /* The attempt. */
-    struct arena *arena;
-    struct books books; /* with the connector thread's session */
+    struct arena *arena; /* the connector's thread */
+    struct books books;  /* with the connector thread's session */
     struct source_identity identity;
     struct checkpoint checkpoint;
-    struct flow *flows;
+    struct flow **flows; /* one per table: what the books say; does not change while streaming */
     int nflows;
+    struct flow **more; /* made while streaming: by alterations and loads; under lock */
+    int nmore;
+    struct flow **resumes; /* loads that are complete but for their spool */
+    int nresumes;
     enum side failed_side;
     int64_t start_ms;
 };
 
 /* session.c: sessions that pipeline_cancel can reach. */
-bool pipeline_connect(struct pipeline *p, const char *role, struct session **out,
+bool pipeline_connect(struct pipeline *p, const char *role, bool load, struct session **out,
                       struct error *err);
 void pipeline_disconnect(struct pipeline *p, struct session *s);
+/* What the background loads' sessions are at returns soon. */
+void pipeline_cancel_loads(struct pipeline *p);
 
 /* flow.c */
-/* Schemas, ids, target and decoder of one table. ERROR_DATA: this table cannot flow. */
-bool flow_compile(struct pipeline *p, struct flow *f, struct error *err);
+/* Schemas, ids, target and decoder of one table, in arena a. ERROR_DATA: it cannot flow. */
+bool flow_compile(struct pipeline *p, struct arena *a, struct flow *f, struct error *err);
+/* The source's side of the version that follows from f by al, in arena a; al is copied.
+ * ERROR_DATA: it cannot flow. */
+bool flow_alter(struct pipeline *p, struct arena *a, struct flow *f, const struct alteration *al,
+                struct flow **out, struct error *err);
+/* The sink's side: record and target of n follow from those of was. */
+bool flow_follow(struct arena *a, struct flow *was, struct flow *n, struct error *err);
+struct alteration *alteration_copy(struct arena *a, const struct alteration *al);
 /* Puts the table's state on the board. rows_total -1: unknown. */
 void flow_show(struct pipeline *p, const struct flow *f, int64_t rows_total);
+/* The table's flow among p->flows and p->resumes. */
 struct flow *flow_find(struct pipeline *p, uint32_t oid);
-/* Persists and shows that a table has stopped. */
+/* So that it is freed with the attempt. Any thread. */
+void flow_keep(struct pipeline *p, struct flow *f);
+/* Persists and shows that a table has stopped; between streams only. */
 bool flow_stop_table(struct pipeline *p, struct books *b, uint32_t oid, enum table_state state,
                      const char *reason, struct error *err);
 enum overflow_mode pipeline_overflow_mode(const struct pipeline *p);
 void flows_free(struct pipeline *p);
+/* "message; hint" for a table's reason. */
+const char *flow_reason(const struct error *err, char *out, size_t size);
+/* The table beside the target that load number `load` fills. */
+void flow_aside(int64_t load, char out[ASIDE_SIZE]);
+/* Where the table of that load has its spool. */
+char *flow_spool_path(const struct pipeline *p, uint32_t oid, int64_t load);
 
 /* refuse.c */
 bool refuse_same_database(struct pipeline *p, struct error *err);
 bool refuse_identity(const struct source_identity *was, const struct source_identity *is,
                      struct error *err);
+/* Another timeline than the checkpoint's, unless its log contains all up to the checkpoint. */
+bool refuse_timeline(struct pipeline *p, struct error *err);
 bool refuse_mark(struct pipeline *p, const struct mark *m, struct error *err);
 
 /* tables.c */
 bool flows_from_books(struct pipeline *p, struct error *err);
-/* Forgets tables that are gone at the source; *copy: some table wants a copy. */
-bool flows_compare(struct pipeline *p, bool *copy, struct error *err);
-/* Copies what wants a copy as of the point, which it closes; further rounds under points of their
- * own for tables that were rewritten meanwhile. */
+/* The copy of a load that nobody goes on with: its row in the books, its table, its spool. */
+bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct error *err);
+/* Forgets tables that are gone at the source, and asks for the loads that are wanted. */
+bool flows_compare(struct pipeline *p, struct error *err);
+/* Copies what wants a copy as of the point, which it closes, while nothing streams; further rounds
+ * under points of their own for tables that were rewritten meanwhile. */
 bool flows_load(struct pipeline *p, struct source_point *point, int64_t s, struct error *err);
 /* Compiles what streams and was not copied just now. */
 bool flows_compile(struct pipeline *p, struct error *err);
 
-/* snapshot.c: copies every flow that is loading and not loaded, as of the point. *again: some
- * table must be loaded under another point. */
-bool snapshot_run(struct pipeline *p, struct source_point *point, int64_t s,
-                  struct source_table *tables, int ntables, bool *again, struct error *err);
+/* take.c: from what the source has to a flow that is to be loaded. */
+/* Leaves out what the warehouse does not take, gives topics that would be shared a suffix; returns
+ * how many are left. */
+int take_selected(struct pipeline *p, struct arena *a, struct source_table *tables, int n);
+/* All flows that hold a target, for the choice of names. now: as the source has them. */
+struct take {
+    struct pipeline *p;
+    struct arena *arena;
+    struct books *books;
+    struct flow **flows; /* that keep their target */
+    int nflows;
+    bool refused; /* outcome: f->rec.state and reason say what it is, not a load */
+};
+/* f->rec: what is known of it, or zero. */
+bool take_table(struct take *t, struct flow *f, struct source_table *st, struct error *err);
+
+/* snapshot.c */
+struct load;
+struct snapshot_task {
+    struct flow *flow; /* compiled; its record is made by snapshot_run */
+    const struct source_table *st;
+    struct load *load; /* in the background, else NULL */
+    bool again;        /* outcome: it must be loaded under another point */
+    bool stopped;      /* outcome: rec.state and rec.reason say why */
+};
+/* Copies the tasks' tables as of the point. books: of the calling thread. */
+bool snapshot_run(struct pipeline *p, struct books *books, struct source_point *point, int64_t s,
+                  struct snapshot_task *tasks, int n, atomic_bool *stop, struct error *err);
 
 /* prepare.c: from nothing or a checkpoint to flows that can stream. */
 bool prepare_attempt(struct pipeline *p, struct error *err);
 
-/* stream.c: until a stop, an error or a table that wants a load. */
+/* stream.c: until a stop, an error or a table that stops. */
 enum outcome stream_run(struct pipeline *p, struct error *err);
 
 /* feed.c: the source's side; encodes changes into segments. */
@@ -129,6 +208,12 @@ struct feed *feed_new(struct pipeline *p, struct queue *q, struct sink *sink);
 void feed_free(struct feed *f);
 struct change_sink feed_change_sink(struct feed *f);
 bool feed_flush(struct feed *f, struct error *err);
+/* From here on the load's table is spooled (s 0), or its copy is as of s. */
+bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *point,
+               struct error *err);
+/* From here on no row of the table is taken. */
+bool feed_stop_table(struct feed *f, uint32_t oid, enum table_state state, const char *why,
+                     struct error *err);
 
 /* sink.c: the warehouse's side; its own thread. */
 struct sink *sink_new(struct pipeline *p, struct queue *q);

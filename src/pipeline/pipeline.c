@@ -7,8 +7,9 @@
 #include "pipeline/pipeline.h"
 
 #include "metrics/metrics.h"
-#include "pipeline/internal.h"
+#include "pipeline/load.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -17,6 +18,7 @@
 
 #define CONFIG_RETRY_MS 10000
 #define STABLE_MS 30000 /* after this long the back-off starts anew */
+#define LOCK_NOT_AVAILABLE "55P03"
 
 static void end_attempt(struct pipeline *p)
 {
@@ -26,23 +28,74 @@ static void end_attempt(struct pipeline *p)
     arena_reset(p->arena);
 }
 
-/* A table's fault: it stops, persisted, and the rest goes on from the checkpoint. */
+/* The table waits as it is, its changes in a spool, until the lock is gone. */
+static bool set_aside(struct pipeline *p, struct table_record *rec, const char *reason,
+                      struct error *err)
+{
+    const struct warehouse_ops *ops = p->o.warehouse;
+
+    rec->state = TABLE_LOADING;
+    rec->reason = reason;
+    rec->loaded = rec->in_place = true;
+    rec->s = p->o.source->position_csn(p->checkpoint.position);
+    rec->spool_bytes = rec->spool_applied = 0;
+    if (ops->begin(p->books.session, err) && books_table_put(&p->books, rec, err) &&
+        ops->commit(p->books.session, err))
+        return true;
+    ops->rollback(p->books.session);
+    return false;
+}
+
+/* newer: the row of a load of a table that has another row, its live copy's. */
+static bool stop_row(struct pipeline *p, struct table_record *rec, bool newer,
+                     const struct error *why, const char *reason, struct error *err)
+{
+    if (strcmp(why->sqlstate, LOCK_NOT_AVAILABLE) == 0)
+        return newer || rec->state != TABLE_LIVE || set_aside(p, rec, reason, err);
+    if (newer || why->reload)
+        loads_want(p, rec->table->oid, rec->table->schema, rec->table->name, why->message,
+                   newer ? 10000 : 0);
+    if (newer)
+        return flows_drop_load(p, rec, err);
+    return books_table_state(&p->books, rec->table->oid, rec->load,
+                             why->reload ? TABLE_LOADING : TABLE_NEEDS_SNAPSHOT, reason, err);
+}
+
+/*
+ * A table's fault, persisted; the rest goes on from the checkpoint. A copy that differs from the
+ * log is loaded again; a table whose lock somebody holds waits as it is; any other stops.
+ */
 static bool blame_table(struct pipeline *p, struct error *err)
 {
+    struct error why = *err;
+    struct table_record *recs;
     char reason[2100];
-    struct flow *f = flow_find(p, err->table);
-    struct error again;
+    int n, i;
 
-    snprintf(reason, sizeof(reason), "%s%s%s", err->message, err->hint[0] ? "; " : "", err->hint);
-    log_error("table stops table=%s.%s reason=%s", f ? f->rec.table->schema : "?",
-              f ? f->rec.table->name : "?", reason);
-    if (f == NULL || p->books.session == NULL)
+    flow_reason(&why, reason, sizeof(reason));
+    if (p->books.session == NULL || !books_checkpoint_read(&p->books, &p->checkpoint, err) ||
+        !books_tables_read(&p->books, p->arena, &recs, &n, err))
         return false;
-    if (!flow_stop_table(p, &p->books, err->table, TABLE_NEEDS_SNAPSHOT, reason, &again)) {
-        *err = again;
-        return false;
+    for (i = 0; i < n; i++) {
+        bool newer = i > 0 && recs[i - 1].table->oid == recs[i].table->oid;
+
+        if (recs[i].table->oid != why.table || (newer && recs[i].load != p->bad_load) ||
+            (!newer && p->bad_load != 0 && recs[i].load != p->bad_load))
+            continue;
+        log_error("table stops table=%s.%s reason=%s", recs[i].table->schema, recs[i].table->name,
+                  reason);
+        if (!stop_row(p, &recs[i], newer, &why, reason, err))
+            return false;
     }
+    p->bad_load = 0;
+    FAILPOINT("table-stopped");
     return true;
+}
+
+static bool is_tables_fault(const struct error *err)
+{
+    return err->table != 0 &&
+           (err->kind == ERROR_DATA || strcmp(err->sqlstate, LOCK_NOT_AVAILABLE) == 0);
 }
 
 static enum outcome attempt(struct pipeline *p, struct error *err)
@@ -50,6 +103,8 @@ static enum outcome attempt(struct pipeline *p, struct error *err)
     enum outcome outcome = OUTCOME_FAILED;
 
     p->start_ms = clock_mono_ms();
+    p->loads_cancelled = false;
+    p->bad_load = 0;
     error_clear(err);
     if (prepare_attempt(p, err)) {
         const char *mode = config_string(p->o.source_config, "snapshot.mode");
@@ -61,8 +116,8 @@ static enum outcome attempt(struct pipeline *p, struct error *err)
             outcome = stream_run(p, err);
         }
     }
-    if (outcome == OUTCOME_FAILED && err->kind == ERROR_DATA && err->table != 0 &&
-        !atomic_load(&p->stop) && blame_table(p, err))
+    if (outcome == OUTCOME_FAILED && is_tables_fault(err) && !atomic_load(&p->stop) &&
+        blame_table(p, err))
         outcome = OUTCOME_AGAIN;
     end_attempt(p);
     if (outcome == OUTCOME_FAILED && p->failed_side == SIDE_SINK) {
@@ -150,6 +205,7 @@ bool pipeline_start(struct pipeline **out, const struct pipeline_options *o, str
     p->o = *o;
     p->arena = arena_new("attempt");
     p->wants = map_new();
+    p->ahead_arena = arena_new("alterations ahead");
     pthread_mutex_init(&p->lock, NULL);
     p->books.ops = o->warehouse;
     p->books.connector = o->sink_name;
@@ -166,6 +222,7 @@ fail:
     o->source->close(p->src);
     arena_free(p->arena);
     map_free(p->wants);
+    arena_free(p->ahead_arena);
     mem_free(p);
     return false;
 }
@@ -185,19 +242,6 @@ bool pipeline_live(struct pipeline *p)
     return atomic_load(&p->live);
 }
 
-static void free_wants(struct map *wants)
-{
-    struct want *w;
-    size_t at = 0;
-
-    while ((w = map_next(wants, &at)) != NULL) {
-        mem_free((void *)w->table.schema);
-        mem_free((void *)w->table.name);
-        mem_free(w);
-    }
-    map_free(wants);
-}
-
 bool pipeline_free(struct pipeline *p, struct error *err)
 {
     bool ok;
@@ -208,7 +252,8 @@ bool pipeline_free(struct pipeline *p, struct error *err)
         *err = p->final_error;
     p->o.source->close(p->src);
     p->o.warehouse->close(p->wh);
-    free_wants(p->wants);
+    loads_forget_wants(p);
+    arena_free(p->ahead_arena);
     arena_free(p->arena);
     pthread_mutex_destroy(&p->lock);
     mem_free(p);

@@ -13,6 +13,7 @@
 #include "avro/registry.h"
 #include "connectors.h"
 #include "state/board.h"
+#include "state/requests.h"
 
 struct pipeline;
 
@@ -23,8 +24,9 @@ struct pipeline_options {
     const struct config *source_config, *sink_config, *service_config;
     struct registry *registry;
     struct board *board;
-    bool once;      /* load, then end; nothing stays at the source */
-    bool fail_fast; /* an error before the first load or stream ends it (sync) */
+    struct requests *requests; /* loads that people ask for; NULL with once */
+    bool once;                 /* load, then end; nothing stays at the source */
+    bool fail_fast;            /* an error before the first load or stream ends it (sync) */
 };
 
 /* Starts the connector's thread. Everything in o is borrowed until pipeline_free. */

@@ -5,12 +5,13 @@
  * First start: publication, then an intent row in the warehouse, then the mark (slot) with its
  * point S, then the checkpoint at S; every table is copied as of S. Later starts: the checkpoint
  * must be the source's and the mark must not be ahead of it; tables that are new or unfinished are
- * copied as of a point of their own, while the log waits.
+ * loaded while the others stream (loads.c).
  *
  * Refuses, saying why and what to do, wherever going on could not be exact.
  */
 #include "pipeline/internal.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -83,10 +84,11 @@ static bool prepare_first(struct pipeline *p, struct error *err)
     p->failed_side = SIDE_SINK;
     if (!flows_from_books(p, err) || !books_intent_write(&p->books, p->identity.mark, err))
         return false;
+    FAILPOINT("prepare.intent-written");
     for (int i = 0; i < p->nflows; i++) {
         /* No checkpoint: a new load, always. */
-        p->flows[i].rec.state = TABLE_LOADING;
-        p->flows[i].rec.loaded = false;
+        p->flows[i]->rec.state = TABLE_LOADING;
+        p->flows[i]->rec.loaded = false;
     }
     p->failed_side = SIDE_SOURCE;
     if (!p->o.source->point_open(p->src, true, &point, &s, position, err)) {
@@ -97,11 +99,13 @@ static bool prepare_first(struct pipeline *p, struct error *err)
             log_debug("intent not cleared: %s", ignored.message);
         return false;
     }
+    FAILPOINT("prepare.slot-made");
     log_info("slot made slot=%s position=%s", p->identity.mark, position);
     if (!create_checkpoint(p, position, s, err)) {
         p->o.source->point_close(point);
         return false;
     }
+    FAILPOINT("prepare.checkpoint-made");
     return flows_load(p, point, s, err);
 }
 
@@ -126,30 +130,30 @@ static bool wait_for_mark(struct pipeline *p, struct mark *m, struct error *err)
                       "after wal_sender_timeout");
 }
 
-/*
- * A copy that is complete but not live must not be older than the checkpoint: what the stream
- * passed meanwhile was skipped for it by whoever moved the checkpoint. It is copied again.
- */
-static void distrust_old_copies(struct pipeline *p)
+/* From here on the checkpoint counts on the server's timeline, which has passed the refusals. */
+static bool take_timeline(struct pipeline *p, struct error *err)
 {
-    int64_t at = p->o.source->position_csn(p->checkpoint.position);
-    int i;
+    uint32_t was = p->checkpoint.identity.timeline;
 
-    for (i = 0; i < p->nflows; i++) {
-        struct table_record *r = &p->flows[i].rec;
-
-        if (r->state == TABLE_LOADING && r->loaded && r->s < at)
-            r->loaded = false;
+    if (was == p->identity.timeline)
+        return true;
+    p->failed_side = SIDE_SINK;
+    if (!p->o.warehouse->begin(p->books.session, err))
+        return false;
+    if (!books_checkpoint_identity(&p->books, p->checkpoint.position, &p->identity, err) ||
+        !p->o.warehouse->commit(p->books.session, err)) {
+        p->o.warehouse->rollback(p->books.session);
+        return false;
     }
+    p->checkpoint.identity = p->identity;
+    log_info("timeline accepted from=%u to=%u position=%s", was, p->identity.timeline,
+             p->checkpoint.position);
+    return true;
 }
 
 static bool prepare_resume(struct pipeline *p, struct error *err)
 {
-    struct source_point *point = NULL;
-    char position[POSITION_SIZE];
     struct mark m;
-    bool copy = false;
-    int64_t s;
 
     p->failed_side = SIDE_SOURCE;
     if (!refuse_identity(&p->checkpoint.identity, &p->identity, err) || !wait_for_mark(p, &m, err))
@@ -159,26 +163,17 @@ static bool prepare_resume(struct pipeline *p, struct error *err)
     if (!books_checkpoint_read(&p->books, &p->checkpoint, err))
         return false;
     p->failed_side = SIDE_SOURCE;
-    if (!refuse_mark(p, &m, err))
+    if (!refuse_timeline(p, err) || !refuse_mark(p, &m, err) || !take_timeline(p, err))
         return false;
+    p->failed_side = SIDE_SOURCE;
     if (!p->o.source->prepare(p->src, err))
         return false;
     p->failed_side = SIDE_SINK;
-    if (!flows_from_books(p, err))
-        return false;
-    distrust_old_copies(p);
-    if (!flows_compare(p, &copy, err))
+    if (!flows_from_books(p, err) || !flows_compare(p, err))
         return false;
     for (int i = 0; i < p->nflows; i++)
-        flow_show(p, &p->flows[i], -1);
-    if (!copy) {
-        p->retried_stopped_tables = true;
-        return true;
-    }
-    p->failed_side = SIDE_SOURCE;
-    if (!p->o.source->point_open(p->src, false, &point, &s, position, err))
-        return false;
-    return flows_load(p, point, s, err);
+        flow_show(p, p->flows[i], -1);
+    return true;
 }
 
 /* Everything is loaded again because the log cannot be: only under snapshot.mode when_needed. */
@@ -210,8 +205,8 @@ static bool live_all(struct pipeline *p, struct error *err)
         return false;
     ok = true;
     for (i = 0; ok && i < p->nflows; i++) {
-        if (p->flows[i].rec.state == TABLE_LOADING && p->flows[i].rec.loaded)
-            ok = golive_table(&p->books, &p->flows[i], err);
+        if (p->flows[i]->rec.state == TABLE_LOADING && p->flows[i]->rec.loaded)
+            ok = golive_table(&p->books, p->flows[i], err);
     }
     ok = ok && p->o.warehouse->commit(p->books.session, err);
     if (!ok) {
@@ -219,7 +214,7 @@ static bool live_all(struct pipeline *p, struct error *err)
         return false;
     }
     for (i = 0; i < p->nflows; i++) {
-        struct flow *f = &p->flows[i];
+        struct flow *f = p->flows[i];
 
         if (f->rec.state == TABLE_LOADING && f->rec.loaded)
             f->rec.state = TABLE_LIVE;
@@ -244,8 +239,8 @@ static bool prepare_once(struct pipeline *p, struct error *err)
     if (!flows_from_books(p, err))
         return false;
     for (int i = 0; i < p->nflows; i++) {
-        p->flows[i].rec.state = TABLE_LOADING;
-        p->flows[i].rec.loaded = false;
+        p->flows[i]->rec.state = TABLE_LOADING;
+        p->flows[i]->rec.loaded = false;
     }
     p->failed_side = SIDE_SOURCE;
     if (!p->o.source->point_open(p->src, false, &point, &s, position, err))
@@ -269,8 +264,9 @@ bool prepare_attempt(struct pipeline *p, struct error *err)
     p->failed_side = SIDE_SINK;
     if (p->wh == NULL && !p->o.warehouse->open(&p->wh, p->o.sink_config, err))
         return false;
-    if (!pipeline_connect(p, "books", &p->books.session, err) || !books_open(&p->books, err) ||
-        !refuse_same_database(p, err) || !books_checkpoint_read(&p->books, &p->checkpoint, err))
+    if (!pipeline_connect(p, "books", false, &p->books.session, err) ||
+        !books_open(&p->books, err) || !refuse_same_database(p, err) ||
+        !books_checkpoint_read(&p->books, &p->checkpoint, err))
         return false;
     if (one_shot(p))
         return prepare_once(p, err);

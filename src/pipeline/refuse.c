@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where going on could not be exact: another server, database, timeline or slot than the warehouse
- * was filled from, log that is gone, a slot that was moved past the checkpoint. Each refusal says
- * why and what to do.
+ * Where going on could not be exact: another server, database or slot than the warehouse was filled
+ * from, a timeline that forked before the checkpoint, log that is gone, a slot that was moved past
+ * the checkpoint. Each refusal says why and what to do.
  */
 #include "pipeline/internal.h"
 
@@ -40,19 +40,35 @@ bool refuse_identity(const struct source_identity *was, const struct source_iden
                   was->database, was->database_oid, is->database, is->database_oid);
         return error_hint(err, "point the connector at the old database, or use a new warehouse");
     }
-    if (was->timeline != is->timeline) {
-        error_set(err, ERROR_FATAL,
-                  "the server is on timeline %u, the warehouse was filled from timeline %u: a "
-                  "standby was promoted or a backup restored, and the log may differ",
-                  is->timeline, was->timeline);
-        return error_hint(err, "set snapshot.mode to when_needed to load all tables again");
-    }
     if (strcmp(was->mark, is->mark) != 0) {
         error_set(err, ERROR_CONFLICT, "the warehouse follows slot %s, the settings say slot %s",
                   was->mark, is->mark);
         return error_hint(err, "set slot.name to %s", was->mark);
     }
     return true;
+}
+
+bool refuse_timeline(struct pipeline *p, struct error *err)
+{
+    const struct source_identity *was = &p->checkpoint.identity;
+    char why[512] = "";
+    bool follows;
+
+    if (was->timeline == p->identity.timeline)
+        return true;
+    if (!p->o.source->timeline_follows(p->src, was, p->checkpoint.position, &follows, why,
+                                       sizeof(why), err))
+        return false;
+    if (follows)
+        return true;
+    error_set(err, ERROR_FATAL,
+              "the server is on timeline %u (a standby was promoted or a backup restored), the "
+              "warehouse was filled from timeline %u up to its checkpoint %s: %s",
+              p->identity.timeline, was->timeline, p->checkpoint.position, why);
+    return error_hint(err,
+                      "point the connector at the server that went on with timeline %u, or set "
+                      "snapshot.mode to when_needed and restart: all tables are loaded again",
+                      was->timeline);
 }
 
 bool refuse_mark(struct pipeline *p, const struct mark *m, struct error *err)

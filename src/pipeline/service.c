@@ -18,6 +18,7 @@ struct service {
     int lock_fd;
     struct registry *registry;
     struct board *board;
+    struct requests *requests; /* NULL: it ends after its load */
     struct http_server *http;
     int port;
     struct pipeline **pipelines;
@@ -61,6 +62,16 @@ static bool lock_data_dir(struct service *s, const char *dir, struct error *err)
     } else {
         ok = true;
     }
+    mem_free(path);
+    return ok;
+}
+
+/* Where tables' changes wait while they are loaded. */
+static bool make_spool_dir(const char *dir, struct error *err)
+{
+    char *path = mem_printf("%s/spool", dir);
+    bool ok = make_dir(path, err);
+
     mem_free(path);
     return ok;
 }
@@ -158,6 +169,7 @@ static bool start_pipelines(struct service *s, const struct service_options *o, 
         po.service_config = cfg->service;
         po.registry = s->registry;
         po.board = s->board;
+        po.requests = s->requests;
         if (!pipeline_start(&s->pipelines[s->npipelines], &po, err))
             return false;
         s->npipelines++;
@@ -188,11 +200,14 @@ bool service_start(struct service **out, const struct config_file *cfg,
     s->lock_fd = -1;
     set_log_level(cfg->service);
     s->board = board_new(config_string(cfg->service, "name"));
+    s->requests = o->once ? NULL : requests_new();
     for (i = 0; i < cfg->nconnectors; i++)
         board_add_connector(s->board, cfg->connectors[i].name, cfg->connectors[i].source != NULL,
                             cfg->connectors[i].config);
-    if (make_dir(dir, err) && lock_data_dir(s, dir, err) && open_registry(s, dir, err) &&
-        http_start(&s->http, cfg->service, s->board, o->next_free_port, &s->port, err) &&
+    if (make_dir(dir, err) && lock_data_dir(s, dir, err) && make_spool_dir(dir, err) &&
+        open_registry(s, dir, err) &&
+        http_start(&s->http, cfg->service, s->board, s->requests, o->next_free_port, &s->port,
+                   err) &&
         start_pipelines(s, o, err)) {
         *out = s;
         return true;
@@ -271,6 +286,7 @@ bool service_free(struct service *s, struct error *err)
     }
     http_stop(s->http);
     board_free(s->board);
+    requests_free(s->requests);
     registry_close(s->registry);
     if (s->lock_fd >= 0)
         close(s->lock_fd);

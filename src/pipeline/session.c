@@ -3,7 +3,8 @@
 #include "pipeline/internal.h"
 #include "util/mem.h"
 
-bool pipeline_connect(struct pipeline *p, const char *role, struct session **out, struct error *err)
+bool pipeline_connect(struct pipeline *p, const char *role, bool load, struct session **out,
+                      struct error *err)
 {
     char *name = mem_printf("penstock:%s:%s:%s", p->o.sink_name, p->o.source_name, role);
     struct session *s = NULL;
@@ -14,11 +15,11 @@ bool pipeline_connect(struct pipeline *p, const char *role, struct session **out
     if (!ok)
         return false;
     pthread_mutex_lock(&p->lock);
-    for (i = 0; i < PIPELINE_MAX_SESSIONS && p->sessions[i] != NULL; i++)
+    for (i = 0; i < PIPELINE_MAX_SESSIONS && p->sessions[i].session != NULL; i++)
         ;
     if (i < PIPELINE_MAX_SESSIONS)
-        p->sessions[i] = s;
-    if (atomic_load(&p->cancelled))
+        p->sessions[i] = (struct pipeline_session){.session = s, .load = load};
+    if (atomic_load(&p->cancelled) || (load && p->loads_cancelled))
         p->o.warehouse->cancel(s); /* it came after the others were cancelled */
     pthread_mutex_unlock(&p->lock);
     if (i == PIPELINE_MAX_SESSIONS) {
@@ -37,25 +38,37 @@ void pipeline_disconnect(struct pipeline *p, struct session *s)
         return;
     pthread_mutex_lock(&p->lock);
     for (i = 0; i < PIPELINE_MAX_SESSIONS; i++) {
-        if (p->sessions[i] == s)
-            p->sessions[i] = NULL;
+        if (p->sessions[i].session == s)
+            p->sessions[i].session = NULL;
     }
     pthread_mutex_unlock(&p->lock);
     p->o.warehouse->disconnect(s);
 }
 
-void pipeline_cancel(struct pipeline *p)
+static void cancel_sessions(struct pipeline *p, bool loads_only)
 {
     int i;
+
+    pthread_mutex_lock(&p->lock);
+    p->loads_cancelled = true;
+    for (i = 0; i < PIPELINE_MAX_SESSIONS; i++) {
+        if (p->sessions[i].session != NULL && (!loads_only || p->sessions[i].load))
+            p->o.warehouse->cancel(p->sessions[i].session);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pipeline_cancel_loads(struct pipeline *p)
+{
+    cancel_sessions(p, true);
+}
+
+void pipeline_cancel(struct pipeline *p)
+{
 
     atomic_store(&p->stop, true);
     atomic_store(&p->cancelled, true);
     if (p->src != NULL)
         p->o.source->cancel(p->src);
-    pthread_mutex_lock(&p->lock);
-    for (i = 0; i < PIPELINE_MAX_SESSIONS; i++) {
-        if (p->sessions[i] != NULL)
-            p->o.warehouse->cancel(p->sessions[i]);
-    }
-    pthread_mutex_unlock(&p->lock);
+    cancel_sessions(p, false);
 }

@@ -20,14 +20,7 @@
 #define BATCH_MAX_MS 1000
 #define IDLE_CHECKPOINT_MS 10000
 #define WAIT_MS 500
-#define WANT_LIMIT 4
 #define KEEP_OPEN_MS 15000 /* a piece's transaction is touched this often: it times out at 60 s */
-
-static bool is_flowing(const struct flow *f)
-{
-    return f->decoder != NULL &&
-           (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
-}
 
 struct sink *sink_new(struct pipeline *p, struct queue *q)
 {
@@ -37,121 +30,11 @@ struct sink *sink_new(struct pipeline *p, struct queue *q)
     s->queue = q;
     s->batch_bytes = config_int(p->o.sink_config, "batch.bytes");
     s->flush_ms = config_int(p->o.sink_config, "flush.interval.ms");
+    s->spool_limit = config_int(p->o.source_config, "spool.limit.bytes");
+    s->arena = arena_new("sink");
+    s->lifted = arena_new("lifted events");
     snprintf(s->start, sizeof(s->start), "%s", p->checkpoint.position);
     return s;
-}
-
-static void make_tables(struct sink *s)
-{
-    struct pipeline *p = s->p;
-    int i;
-
-    s->by_schema = map_new();
-    s->tables = mem_calloc((size_t)p->nflows + 1, sizeof(*s->tables));
-    for (i = 0; i < p->nflows; i++) {
-        struct flow *f = &p->flows[i];
-        struct sink_table *t = &s->tables[s->ntables];
-
-        if (!is_flowing(f))
-            continue;
-        t->flow = f;
-        t->live = f->rec.state == TABLE_LIVE;
-        t->pending = !t->live;
-        t->loader = loader_new(p->o.warehouse, s->session, f->target, f->decoder, f->rec.table->oid,
-                               pipeline_overflow_mode(p));
-        map_put_u32(s->by_schema, f->value_id, t);
-        s->ntables++;
-    }
-}
-
-static void count_op(struct sink_table *t, char op)
-{
-    if (op == 'c' || op == 'r') {
-        t->delta++;
-    } else if (op == 'd') {
-        t->delta--;
-    } else if (op == 't') {
-        t->delta = 0;
-        t->truncated = true;
-    }
-}
-
-static bool take_row(struct sink *s, const struct event *e, struct error *err)
-{
-    struct sink_table *t;
-    uint32_t id;
-
-    if (!wire_schema_id(e->value, e->value_len, &id))
-        return error_set(err, ERROR_FATAL, "an event without a schema id");
-    t = map_get_u32(s->by_schema, id);
-    if (t == NULL || s->tx_csn < t->flow->rec.s)
-        return true;
-    t->touched = true;
-    count_op(t, e->op);
-    if (!compact_add(loader_compact(t->loader), e, s->tx_csn, s->tx_us, err)) {
-        if (err->kind == ERROR_DATA)
-            err->table = t->flow->rec.table->oid;
-        return false;
-    }
-    return true;
-}
-
-/* Is the table loaded in another shape than when it last asked? Remembers the shape. */
-static bool want_reshaped(struct want *w, const struct flow *f)
-{
-    bool same;
-
-    if (f == NULL)
-        return false;
-    same = w->value_id == f->value_id && w->key_id == f->key_id &&
-           w->relfilenode == f->rec.table->relfilenode &&
-           w->replica_identity == f->rec.table->replica_identity;
-    w->value_id = f->value_id;
-    w->key_id = f->key_id;
-    w->relfilenode = f->rec.table->relfilenode;
-    w->replica_identity = f->rec.table->replica_identity;
-    return !same;
-}
-
-/* False if the table asked for the same thing WANT_LIMIT times running and loads changed nothing.
- */
-static bool want_note(struct pipeline *p, const struct flow *f, const struct event *e)
-{
-    struct want *w = map_get_u32(p->wants, e->oid);
-
-    if (w == NULL) {
-        w = mem_calloc(1, sizeof(*w));
-        w->table.oid = e->oid;
-        w->table.schema = mem_strdup(e->schema);
-        w->table.name = mem_strdup(e->name);
-        map_put_u32(p->wants, e->oid, w);
-    }
-    if (want_reshaped(w, f) || strcmp(w->why, e->why) != 0)
-        w->times = 0;
-    snprintf(w->why, sizeof(w->why), "%s", e->why);
-    return ++w->times < WANT_LIMIT;
-}
-
-static bool take_want(struct sink *s, const struct event *e, struct error *err)
-{
-    struct flow *f = flow_find(s->p, e->oid);
-    char reason[512];
-
-    log_info("table wants a load table=%s.%s why=%s", e->schema, e->name, e->why);
-    if (s->open)
-        s->p->o.warehouse->rollback(s->session);
-    s->open = false;
-    snprintf(reason, sizeof(reason), "%s", e->why);
-    if (!want_note(s->p, f, e)) {
-        snprintf(reason, sizeof(reason), "loading it again does not help: %s", e->why);
-        if (f != NULL &&
-            !flow_stop_table(s->p, &s->books, e->oid, TABLE_NEEDS_SNAPSHOT, reason, err))
-            return false;
-    } else if (f != NULL && !flow_stop_table(s->p, &s->books, e->oid, TABLE_LOADING, reason, err)) {
-        return false;
-    }
-    s->outcome = OUTCOME_AGAIN;
-    return false;
 }
 
 static size_t in_memory(const struct sink *s, const struct segment *seg)
@@ -160,8 +43,8 @@ static size_t in_memory(const struct sink *s, const struct segment *seg)
     int i;
 
     for (i = 0; i < s->ntables; i++) {
-        if (s->tables[i].touched)
-            n += compact_bytes(loader_compact(s->tables[i].loader));
+        if (s->tables[i]->touched)
+            n += compact_bytes(loader_compact(s->tables[i]->loader));
     }
     return n;
 }
@@ -193,7 +76,7 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
             s->first_ms = clock_mono_ms();
         return true;
     case EVENT_ROW:
-        return take_row(s, e, err);
+        return sink_take_row(s, e, err);
     case EVENT_COMMIT:
         return take_commit(s, e, seg, err);
     case EVENT_IDLE:
@@ -201,8 +84,12 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
         s->idle_urgent |= e->urgent;
         snprintf(s->idle, sizeof(s->idle), "%s", e->position);
         return true;
-    case EVENT_WANT:
-        return take_want(s, e, err);
+    case EVENT_STOP:
+        return sink_take_stop(s, e);
+    case EVENT_ALTER:
+        return sink_take_alter(s, e, err);
+    case EVENT_LOAD:
+        return sink_take_load(s, e, err);
     }
     return error_set(err, ERROR_FATAL, "unknown kind %d of event", (int)e->kind);
 }
@@ -212,7 +99,7 @@ static bool anything_collected(const struct sink *s)
     int i;
 
     for (i = 0; i < s->ntables; i++) {
-        if (s->tables[i].touched)
+        if (s->tables[i]->touched)
             return true;
     }
     return false;
@@ -247,7 +134,7 @@ static bool should_apply(const struct sink *s, int64_t now)
 {
     if (s->tx_open || s->open)
         return false;
-    if (batch_lets_live(s))
+    if (batch_lets_live(s) || s->news)
         return true;
     if (s->complete) {
         if (now - s->last_apply_ms < s->flush_ms)
@@ -325,11 +212,11 @@ static void *sink_main(void *arg)
 
 bool sink_start(struct sink *s, struct error *err)
 {
-    if (!pipeline_connect(s->p, "sink", &s->session, err))
+    if (!pipeline_connect(s->p, "sink", false, &s->session, err))
         return false;
     s->books = s->p->books;
     s->books.session = s->session;
-    make_tables(s);
+    sink_tables_init(s);
     if (pthread_create(&s->thread, NULL, sink_main, s) != 0) {
         pipeline_disconnect(s->p, s->session);
         s->session = NULL;
@@ -352,15 +239,12 @@ enum outcome sink_join(struct sink *s, struct error *err)
 
 void sink_free(struct sink *s)
 {
-    int i;
-
     if (s == NULL)
         return;
-    for (i = 0; i < s->ntables; i++)
-        loader_free(s->tables[i].loader);
-    mem_free(s->tables);
-    map_free(s->by_schema);
+    sink_tables_free(s);
     batch_release(s);
+    arena_free(s->lifted);
+    arena_free(s->arena);
     mem_free(s->held);
     pipeline_disconnect(s->p, s->session);
     mem_free(s);

@@ -6,12 +6,17 @@
  * snapshot_chunks. Rows pass through as events, the bytes that the stream would carry.
  *
  * A value that cannot be carried stops its table; a table that was rewritten under the point is
- * left for another one (ERROR_RETRY with err.table set); anything else ends the attempt.
+ * left for another one (ERROR_RETRY with err.table set); anything else ends the copying.
+ *
+ * In the background (struct load) the sink is who writes into the books that a copy is complete,
+ * together with the checkpoint; the worker that copied the last chunk has the copy take in its
+ * spool at once, so that a small table does not wait for a large one.
  */
 #include "load/loader.h"
 #include "metrics/metrics.h"
-#include "pipeline/internal.h"
+#include "pipeline/load.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -20,19 +25,21 @@
 #define MAX_WORKERS 16
 
 struct job {
+    struct snapshot_task *task;
     struct flow *flow;
     const struct source_table *st;
     int next; /* chunk to hand out */
     int left; /* chunks not finished */
     int64_t rows;
     bool stopped; /* no more chunks of it */
-    bool again;
-    char aside[64];
+    char aside[ASIDE_SIZE];
 };
 
 struct snapshot {
     struct pipeline *p;
+    struct books *books; /* of the thread that called */
     struct source_point *point;
+    atomic_bool *stop;
     int64_t s;
     int64_t point_us;
     pthread_mutex_t lock;
@@ -77,9 +84,12 @@ static bool next_chunk(struct snapshot *snap, struct job **job, const struct chu
     bool found = false;
 
     pthread_mutex_lock(&snap->lock);
-    while (!found && !snap->failed && snap->current < snap->njobs && !atomic_load(&snap->p->stop)) {
+    while (!found && !snap->failed && snap->current < snap->njobs && !atomic_load(snap->stop)) {
         struct job *j = &snap->jobs[snap->current];
+        struct load *l = j->task->load;
 
+        if (l != NULL && atomic_load(&l->void_))
+            j->stopped = true;
         if (j->stopped || j->next >= j->st->nchunks) {
             snap->current++;
             continue;
@@ -125,59 +135,98 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
         ops->rollback(w->session);
         return false;
     }
+    FAILPOINT("snapshot.chunk-committed");
     if (ops->maintain != NULL && !ops->maintain(w->session, false, err))
         return false;
     if (nulled > 0)
         metric_add(METRIC_SINK_NULLED, p->o.sink_name, nulled);
     metric_add(METRIC_SINK_ROWS, p->o.sink_name, *rows);
-    board_add_rows(p->o.board, p->o.source_name, j->flow->rec.table->schema,
+    if (j->task->load == NULL || !j->task->load->over_live)
+        board_add_rows(p->o.board, p->o.source_name, j->flow->rec.table->schema,
                    j->flow->rec.table->name, *rows);
     return true;
 }
 
-/* The copy is complete: its key, and the books say so. */
-static bool finish_table(struct worker *w, struct job *j, struct error *err)
+static bool exec(struct books *b, struct buf *sql, struct error *err)
 {
-    struct pipeline *p = w->snap->p;
-    const struct warehouse_ops *ops = p->o.warehouse;
-    const struct table *t = j->flow->event_table;
-    struct buf sql = {0};
-    bool ok;
-    int i;
+    bool ok = b->ops->exec(b->session, buf_cstr(sql), NULL, err);
 
-    ok = ops->begin(w->session, err) &&
-         books_load_lock(&w->books, j->flow->rec.table->oid, j->flow->rec.load, err);
-    if (ok && ops->dialect->primary_key && t->nkeys > 0) {
-        buf_puts(&sql, "ALTER TABLE ");
-        target_sql_name(&sql, j->flow->rec.target_schema, j->aside);
-        buf_puts(&sql, " ADD PRIMARY KEY (");
-        for (i = 0; i < t->nkeys; i++) {
-            buf_puts(&sql, i > 0 ? ", " : "");
-            buf_sql_ident(&sql, j->flow->target->cols[t->keys[i]].name);
-        }
-        buf_puts(&sql, ")");
-        ok = ops->exec(w->session, buf_cstr(&sql), NULL, err);
-    }
-    ok = ok &&
-         books_table_loaded(&w->books, j->flow->rec.table->oid, j->flow->rec.load, j->rows, err) &&
-         ops->commit(w->session, err);
-    if (!ok)
-        ops->rollback(w->session);
-    buf_free(&sql);
-    if (ok) {
-        j->flow->rec.loaded = true;
-        j->flow->rec.rows = j->rows;
-        log_info("table loaded table=%s.%s rows=%lld load=%lld", j->flow->rec.table->schema,
-                 j->flow->rec.table->name, (long long)j->rows, (long long)j->flow->rec.load);
-    }
+    buf_free(sql);
     return ok;
 }
 
+static bool add_key(struct books *b, struct job *j, struct error *err)
+{
+    const struct table *t = j->flow->event_table;
+    struct buf sql = {0};
+    int i;
+
+    if (!b->ops->dialect->primary_key || t->nkeys == 0)
+        return true;
+    buf_puts(&sql, "ALTER TABLE ");
+    target_sql_name(&sql, j->flow->rec.target_schema, j->aside);
+    buf_puts(&sql, " ADD PRIMARY KEY (");
+    for (i = 0; i < t->nkeys; i++) {
+        buf_puts(&sql, i > 0 ? ", " : "");
+        buf_sql_ident(&sql, j->flow->target->cols[t->keys[i]].name);
+    }
+    buf_puts(&sql, ")");
+    return exec(b, &sql, err);
+}
+
+/* The copy is complete: its key, and the books say so (or the sink will). */
+static bool finish_copy(struct books *b, struct job *j, struct error *err)
+{
+    const struct table_record *rec = &j->flow->rec;
+    bool ok = b->ops->begin(b->session, err) &&
+              books_load_lock(b, rec->table->oid, rec->load, err) && add_key(b, j, err) &&
+              (j->task->load != NULL ||
+               books_table_loaded(b, rec->table->oid, rec->load, j->rows, err)) &&
+              b->ops->commit(b->session, err);
+
+    if (!ok)
+        b->ops->rollback(b->session);
+    return ok;
+}
+
+static bool finish_table(struct worker *w, struct job *j, struct error *err)
+{
+    struct load *l = j->task->load;
+    struct table_record *rec = &j->flow->rec;
+
+    if (!finish_copy(&w->books, j, err))
+        return false;
+    FAILPOINT("snapshot.copy-finished");
+    log_info("table loaded table=%s.%s rows=%lld load=%lld", rec->table->schema, rec->table->name,
+             (long long)j->rows, (long long)rec->load);
+    if (l == NULL) {
+        rec->loaded = true;
+        rec->rows = j->rows;
+        return true;
+    }
+    l->rows = j->rows;
+    atomic_store(&l->copied, true);
+    return load_catch_up(w->snap->p, &w->books, l, w->snap->stop, err);
+}
+
 /* This table stops, the others go on. */
+static bool stop_table(struct worker *w, struct job *j, struct error *err)
+{
+    struct pipeline *p = w->snap->p;
+    struct table_record *rec = &j->flow->rec;
+    struct error why = *err;
+    char reason[2100];
+
+    j->task->stopped = true;
+    if (j->task->load != NULL)
+        return load_give_up(p, &w->books, j->task->load, &why, err);
+    flow_reason(&why, reason, sizeof(reason));
+    return flow_stop_table(p, &w->books, rec->table->oid, TABLE_NEEDS_SNAPSHOT, reason, err);
+}
+
 static bool stop_job(struct worker *w, struct job *j, struct error *err)
 {
     struct snapshot *snap = w->snap;
-    char reason[2100];
     bool ok = true;
 
     pthread_mutex_lock(&snap->lock);
@@ -186,12 +235,9 @@ static bool stop_job(struct worker *w, struct job *j, struct error *err)
         if (err->kind == ERROR_RETRY) {
             log_warn("table must be loaded under another point table=%s.%s why=%s",
                      j->flow->rec.table->schema, j->flow->rec.table->name, err->message);
-            j->again = true;
+            j->task->again = true;
         } else {
-            snprintf(reason, sizeof(reason), "%s%s%s", err->message, err->hint[0] ? "; " : "",
-                     err->hint);
-            ok = flow_stop_table(snap->p, &w->books, j->flow->rec.table->oid, TABLE_NEEDS_SNAPSHOT,
-                                 reason, err);
+            ok = stop_table(w, j, err);
         }
     }
     pthread_mutex_unlock(&snap->lock);
@@ -236,6 +282,8 @@ static bool work(struct worker *w, struct error *err)
         last = --j->left == 0 && !j->stopped;
         pthread_mutex_unlock(&snap->lock);
         if (last && !finish_table(w, j, err)) {
+            if (j->task->load != NULL && atomic_load(&j->task->load->void_))
+                continue;
             if (err->kind != ERROR_DATA || !stop_job(w, j, err))
                 return false;
         }
@@ -253,7 +301,7 @@ static void *worker_main(void *arg)
     log_set_connector(p->o.source_name);
     snprintf(role, sizeof(role), "load%d", w->number);
     if (!p->o.source->reader_open(w->snap->point, &w->reader, &err) ||
-        !pipeline_connect(p, role, &w->session, &err)) {
+        !pipeline_connect(p, role, w->snap->books != &p->books, &w->session, &err)) {
         fail(w->snap, &err);
         return NULL;
     }
@@ -315,70 +363,74 @@ static void run_workers(struct snapshot *snap, int n)
     }
 }
 
+/* An empty table aside, instead of an earlier one's. */
+static bool make_aside(struct books *b, struct job *j, int64_t old_load, struct error *err)
+{
+    const struct table_record *rec = &j->flow->rec;
+    char old[ASIDE_SIZE];
+    struct buf sql = {0};
+
+    buf_puts(&sql, "CREATE SCHEMA IF NOT EXISTS ");
+    buf_sql_ident(&sql, rec->target_schema);
+    if (!exec(b, &sql, err))
+        return false;
+    flow_aside(old_load, old);
+    buf_puts(&sql, "DROP TABLE IF EXISTS ");
+    target_sql_name(&sql, rec->target_schema, old);
+    if (old_load > 0 && !exec(b, &sql, err))
+        return false;
+    buf_free(&sql);
+    target_sql_create(&sql, j->flow->target, rec->target_schema, j->aside);
+    return exec(b, &sql, err);
+}
+
 /* A new load of one table: its row in the books and an empty table aside, in one transaction. */
 static bool begin_load(struct snapshot *snap, struct job *j, struct error *err)
 {
-    struct pipeline *p = snap->p;
-    const struct warehouse_ops *ops = p->o.warehouse;
+    struct books *b = snap->books;
     struct table_record *rec = &j->flow->rec;
-    struct buf sql = {0};
-    char old_aside[64];
-    bool ok;
+    struct load *l = j->task->load;
+    int64_t old_load = l == NULL ? rec->load : l->replaces;
+    bool ok = b->ops->begin(b->session, err);
 
-    snprintf(old_aside, sizeof(old_aside), "_penstock_load_%lld", (long long)rec->load);
-    if (!ops->begin(p->books.session, err))
+    if (!ok)
         return false;
-    ok = true;
-    if (rec->load > 0) {
-        buf_puts(&sql, "DROP TABLE IF EXISTS ");
-        target_sql_name(&sql, rec->target_schema, old_aside);
-    }
-    ok = books_next_load(&p->books, &rec->load, err);
-    snprintf(j->aside, sizeof(j->aside), "_penstock_load_%lld", (long long)rec->load);
+    ok = l != NULL || books_next_load(b, &rec->load, err);
+    flow_aside(rec->load, j->aside);
     rec->state = TABLE_LOADING;
     rec->loaded = false;
     rec->s = snap->s;
     rec->rows = 0;
-    ok = ok && books_table_put(&p->books, rec, err);
-    if (ok) {
-        struct buf create = {0};
-
-        buf_puts(&create, "CREATE SCHEMA IF NOT EXISTS ");
-        buf_sql_ident(&create, rec->target_schema);
-        ok = ops->exec(p->books.session, buf_cstr(&create), NULL, err);
-        ok = ok && (sql.len == 0 || ops->exec(p->books.session, buf_cstr(&sql), NULL, err));
-        buf_reset(&create);
-        target_sql_create(&create, j->flow->target, rec->target_schema, j->aside);
-        ok = ok && ops->exec(p->books.session, buf_cstr(&create), NULL, err);
-        buf_free(&create);
+    rec->spool_bytes = rec->spool_applied = 0;
+    ok = ok && ((l != NULL && l->over_live) || books_table_remove(b, rec->table->oid, err)) &&
+         books_table_put(b, rec, err) && make_aside(b, j, old_load, err) &&
+         b->ops->commit(b->session, err);
+    if (!ok) {
+        b->ops->rollback(b->session);
+        return false;
     }
-    ok = ok && ops->commit(p->books.session, err);
-    if (!ok)
-        ops->rollback(p->books.session);
-    buf_free(&sql);
-    flow_show(p, j->flow, j->st->table->est_rows);
-    return ok;
+    FAILPOINT("snapshot.begun");
+    if (l != NULL)
+        atomic_store(&l->begun, true);
+    if (l == NULL || !l->over_live)
+        flow_show(snap->p, j->flow, j->st->table->est_rows);
+    return true;
 }
 
-static bool begin_jobs(struct snapshot *snap, struct source_table *tables, int ntables,
-                       struct error *err)
+static bool begin_jobs(struct snapshot *snap, struct snapshot_task *tasks, int n, struct error *err)
 {
-    struct pipeline *p = snap->p;
     int i;
 
-    snap->jobs = mem_calloc((size_t)ntables + 1, sizeof(*snap->jobs));
-    for (i = 0; i < ntables; i++) {
-        struct flow *f = flow_find(p, tables[i].table->oid);
-        struct job *j = &snap->jobs[snap->njobs];
+    snap->jobs = mem_calloc((size_t)n + 1, sizeof(*snap->jobs));
+    for (i = 0; i < n; i++) {
+        struct job *j = &snap->jobs[snap->njobs++];
 
-        if (f == NULL || f->decoder == NULL || f->rec.state != TABLE_LOADING || f->rec.loaded)
-            continue;
-        j->flow = f;
-        j->st = &tables[i];
-        j->left = tables[i].nchunks;
+        j->task = &tasks[i];
+        j->flow = tasks[i].flow;
+        j->st = tasks[i].st;
+        j->left = j->st->nchunks;
         if (!begin_load(snap, j, err))
             return false;
-        snap->njobs++;
     }
     return true;
 }
@@ -391,8 +443,8 @@ static bool finish_empty(struct snapshot *snap, struct error *err)
     int i;
 
     worker_init(&w, snap, 0);
-    w.session = snap->p->books.session;
-    w.books = snap->p->books;
+    w.session = snap->books->session;
+    w.books = *snap->books;
     for (i = 0; ok && i < snap->njobs; i++) {
         if (snap->jobs[i].st->nchunks == 0)
             ok = finish_table(&w, &snap->jobs[i], err);
@@ -401,18 +453,22 @@ static bool finish_empty(struct snapshot *snap, struct error *err)
     return ok;
 }
 
-bool snapshot_run(struct pipeline *p, struct source_point *point, int64_t s,
-                  struct source_table *tables, int ntables, bool *again, struct error *err)
+bool snapshot_run(struct pipeline *p, struct books *books, struct source_point *point, int64_t s,
+                  struct snapshot_task *tasks, int n, atomic_bool *stop, struct error *err)
 {
-    struct snapshot snap = {.p = p, .point = point, .s = s, .point_us = clock_wall_us()};
+    struct snapshot snap = {.p = p,
+                            .books = books,
+                            .point = point,
+                            .stop = stop,
+                            .s = s,
+                            .point_us = clock_wall_us()};
     int threads = (int)config_int(p->o.source_config, "snapshot.max.threads");
     int chunks = 0;
     int i;
     bool ok;
 
     pthread_mutex_init(&snap.lock, NULL);
-    *again = false;
-    ok = begin_jobs(&snap, tables, ntables, err) && finish_empty(&snap, err);
+    ok = begin_jobs(&snap, tasks, n, err) && finish_empty(&snap, err);
     for (i = 0; i < snap.njobs; i++)
         chunks += snap.jobs[i].st->nchunks;
     if (ok && chunks > 0) {
@@ -422,11 +478,8 @@ bool snapshot_run(struct pipeline *p, struct source_point *point, int64_t s,
         if (!ok)
             *err = snap.err;
     }
-    if (ok && atomic_load(&p->stop)) {
+    if (ok && atomic_load(stop))
         ok = error_set(err, ERROR_RETRY, "stopped while tables were loaded");
-    }
-    for (i = 0; i < snap.njobs; i++)
-        *again |= snap.jobs[i].again;
     mem_free(snap.jobs);
     pthread_mutex_destroy(&snap.lock);
     return ok;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stream: the connector's thread reads the log and fills the queue, the sink's thread empties
- * it. Ends when asked to, when either side fails, or when a table wants a load.
+ * it; loads run beside them. Ends when asked to, when either side fails, or when a table stops.
  */
 #include "metrics/metrics.h"
-#include "pipeline/internal.h"
+#include "pipeline/load.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -16,31 +16,37 @@ static bool is_streamed(const struct flow *f)
            (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
 }
 
-/* Every table that is known, and those that asked for a load and were not to be had. */
+/* Every table that is known; of one that is loaded again, its live copy. */
 static struct stream_table *stream_tables(struct pipeline *p, int *n)
 {
-    size_t most = (size_t)p->nflows + map_count(p->wants);
-    struct stream_table *t = arena_calloc(p->arena, most + 1, sizeof(*t));
-    struct want *w;
-    size_t at = 0;
-    int i;
+    struct stream_table *t =
+        arena_calloc(p->arena, (size_t)p->nflows + (size_t)p->nresumes + 1, sizeof(*t));
+    int i, k;
 
     for (i = 0; i < p->nflows; i++) {
-        t[i].table = p->flows[i].table;
-        t[i].s = p->flows[i].rec.s;
-        t[i].skip = !is_streamed(&p->flows[i]);
+        t[i].table = p->flows[i]->table;
+        t[i].s = p->flows[i]->rec.s;
+        t[i].skip = !is_streamed(p->flows[i]);
     }
-    while ((w = map_next(p->wants, &at)) != NULL) {
-        if (flow_find(p, w->table.oid) != NULL)
+    *n = p->nflows;
+    for (i = 0; i < p->nresumes; i++) {
+        const struct flow *f = p->resumes[i];
+
+        for (k = 0; k < p->nflows && p->flows[k]->table->oid != f->table->oid; k++)
+            ;
+        if (k < p->nflows && !t[k].skip)
             continue;
-        t[i].table = &w->table;
-        t[i++].skip = true;
+        if (k == p->nflows)
+            k = (*n)++;
+        t[k].table = f->table;
+        t[k].s = f->rec.s;
+        t[k].skip = f->decoder == NULL;
     }
-    *n = i;
     return t;
 }
 
-static bool read_log(struct pipeline *p, struct feed *feed, struct sink *sink, struct error *err)
+static bool read_log(struct pipeline *p, struct feed *feed, struct sink *sink, struct loads *loads,
+                     struct error *err)
 {
     struct change_sink out = feed_change_sink(feed);
 
@@ -50,6 +56,8 @@ static bool read_log(struct pipeline *p, struct feed *feed, struct sink *sink, s
         if (!p->o.source->stream_poll(p->src, POLL_MS, &out, &drained, err))
             return false;
         if (drained && !feed_flush(feed, err))
+            return false;
+        if (!loads_serve(loads, feed, err))
             return false;
     }
     return true;
@@ -77,6 +85,7 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     struct queue *q = queue_new((size_t)config_int(p->o.service_config, "queue.bytes"));
     struct sink *sink = sink_new(p, q);
     struct feed *feed = NULL;
+    struct loads *loads = NULL;
     struct error read_err = {0}, sink_err = {0};
     enum outcome outcome = OUTCOME_FAILED;
     struct stream_table *tables;
@@ -96,7 +105,9 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     }
     show_running(p);
     feed = feed_new(p, q, sink);
-    read_ok = read_log(p, feed, sink, &read_err);
+    read_ok = loads_start(&loads, p, feed, &read_err) &&
+              read_log(p, feed, sink, loads, &read_err);
+    loads_stop(loads);
     queue_close(q);
     outcome = sink_join(sink, &sink_err);
     if (outcome == OUTCOME_FAILED) {
@@ -113,6 +124,7 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
 out:
     feed_free(feed);
     sink_free(sink);
+    loads_free(loads);
     queue_free(q, segment_free);
     return outcome;
 }

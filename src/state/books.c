@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Schema, checkpoint and intent. The compare-and-set on checkpoints makes every batch exactly-once:
- * who does not find the row at the position where its batch starts does not own it any more.
+ * Checkpoint and intent, and what the other files books*.c share. The compare-and-set on
+ * checkpoints makes every batch exactly-once: who does not find the row at the position where its
+ * batch starts does not own it any more.
  */
-#include "state/books.h"
 
 #include "state/books_internal.h"
+#include "util/causes.h"
 #include "util/clock.h"
 
 #include <jansson.h>
 #include <stdlib.h>
-
-#define BOOKS_VERSION 1
 
 bool books_exec(struct books *b, struct buf *sql, int64_t *affected, struct error *err)
 {
@@ -26,6 +25,26 @@ void books_where(struct buf *sql, const struct books *b)
     buf_sql_string(sql, b->source);
 }
 
+void books_where_table(struct buf *sql, const struct books *b, uint32_t oid)
+{
+    books_where(sql, b);
+    buf_printf(sql, " AND source_id = %u", oid);
+}
+
+void books_where_load(struct buf *sql, const struct books *b, uint32_t oid, int64_t load)
+{
+    books_where_table(sql, b, oid);
+    buf_printf(sql, " AND load = %lld", (long long)load);
+}
+
+void books_owner_values(struct buf *sql, const struct books *b, uint32_t oid)
+{
+    buf_sql_string(sql, b->connector);
+    buf_puts(sql, ", ");
+    buf_sql_string(sql, b->source);
+    buf_printf(sql, ", %u", oid);
+}
+
 void books_string_or_null(struct buf *sql, const char *s)
 {
     if (s == NULL)
@@ -34,106 +53,31 @@ void books_string_or_null(struct buf *sql, const char *s)
         buf_sql_string(sql, s);
 }
 
-/* `key` is left out where the dialect keeps no primary keys. */
-static const struct {
-    const char *columns, *key;
-} books_tables[] = {
-    {"meta (version integer NOT NULL", ""},
-    {"checkpoints (connector text NOT NULL, source text NOT NULL, \"position\" text NOT NULL, "
-     "last_csn bigint NOT NULL, source_identity text NOT NULL, source_commit_time timestamptz, "
-     "applied_at timestamptz NOT NULL",
-     ", PRIMARY KEY (connector, source)"},
-    {"intents (connector text NOT NULL, source text NOT NULL, mark text NOT NULL, "
-     "made_at timestamptz NOT NULL",
-     ", PRIMARY KEY (connector, source)"},
-    {"tables (connector text NOT NULL, source text NOT NULL, source_id bigint NOT NULL, "
-     "source_schema text NOT NULL, source_table text NOT NULL, topic text NOT NULL, "
-     "target_schema text NOT NULL, target_table text NOT NULL, state text NOT NULL, "
-     "reason text, load bigint NOT NULL, loaded boolean NOT NULL, "
-     "snapshot_csn bigint NOT NULL, \"rows\" bigint NOT NULL, relfilenode bigint NOT NULL, "
-     "replica_identity text NOT NULL, spool_bytes bigint NOT NULL, value_schema_id bigint NOT "
-     "NULL, "
-     "value_schema text, key_schema_id bigint NOT NULL, key_schema text, "
-     "updated_at timestamptz NOT NULL",
-     ", PRIMARY KEY (connector, source, source_id)"},
-    {"columns (connector text NOT NULL, source text NOT NULL, source_id bigint NOT NULL, "
-     "ordinal integer NOT NULL, attnum integer NOT NULL, name text NOT NULL, field text NOT NULL, "
-     "type_id bigint NOT NULL, typmod integer NOT NULL, source_type text NOT NULL, "
-     "kind text NOT NULL, digits integer NOT NULL, scale integer NOT NULL, "
-     "nullable boolean NOT NULL, key_position integer NOT NULL, in_identity boolean NOT NULL, "
-     "semantic text, allowed text, default_json text",
-     ", PRIMARY KEY (connector, source, source_id, ordinal)"},
-    {"targets (connector text NOT NULL, source text NOT NULL, target_schema text NOT NULL, "
-     "target_table text NOT NULL",
-     ", PRIMARY KEY (connector, source, target_schema, target_table)"},
-    {"snapshot_chunks (connector text NOT NULL, source text NOT NULL, source_id bigint NOT NULL, "
-     "load bigint NOT NULL, chunk integer NOT NULL, \"rows\" bigint NOT NULL",
-     ", PRIMARY KEY (connector, source, source_id, load, chunk)"},
-};
+void books_put_string(struct buf *sql, const char *s)
+{
+    buf_puts(sql, ", ");
+    books_string_or_null(sql, s);
+}
 
-static bool create_all(struct books *b, struct error *err)
+int64_t books_int(const char *cell)
+{
+    return cell == NULL ? 0 : strtoll(cell, NULL, 10);
+}
+
+bool books_bool(const char *cell)
+{
+    return cell != NULL && cell[0] == 't';
+}
+
+bool books_delete_all(struct books *b, const char *table, struct error *err)
 {
     struct buf sql = {0};
-    bool ok = b->ops->exec(b->session, "CREATE SCHEMA IF NOT EXISTS penstock", NULL, err);
-    size_t i;
+    bool ok;
 
-    for (i = 0; ok && i < sizeof(books_tables) / sizeof(books_tables[0]); i++) {
-        buf_reset(&sql);
-        buf_printf(&sql, "CREATE TABLE IF NOT EXISTS penstock.%s%s)", books_tables[i].columns,
-                   b->ops->dialect->primary_key ? books_tables[i].key : "");
-        ok = books_exec(b, &sql, NULL, err);
-    }
-    if (ok) {
-        buf_reset(&sql);
-        buf_printf(&sql, "INSERT INTO penstock.meta (version) VALUES (%d)", BOOKS_VERSION);
-        ok = books_exec(b, &sql, NULL, err);
-    }
+    buf_printf(&sql, "DELETE FROM penstock.%s", table);
+    books_where(&sql, b);
+    ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
-    return ok;
-}
-
-static bool check_version(const struct rowset *r, struct error *err)
-{
-    long version =
-        r->nrows > 0 && rowset_get(r, 0, 0) != NULL ? strtol(rowset_get(r, 0, 0), NULL, 10) : 0;
-
-    if (version > BOOKS_VERSION) {
-        error_set(err, ERROR_CONFIG,
-                  "the warehouse's schema penstock has version %ld, written by a newer penstock "
-                  "(this one knows %d)",
-                  version, BOOKS_VERSION);
-        return error_hint(err, "run that newer penstock again");
-    }
-    return true;
-}
-
-bool books_open(struct books *b, struct error *err)
-{
-    struct arena *a = arena_new("books");
-    struct rowset r;
-    bool ok = false;
-
-    if (!b->ops->query(b->session, a,
-                       "SELECT 1 FROM information_schema.tables WHERE table_schema = 'penstock' "
-                       "AND table_name = 'meta'",
-                       &r, err))
-        goto out;
-    if (r.nrows > 0) {
-        ok = b->ops->query(b->session, a, "SELECT max(version) FROM penstock.meta", &r, err) &&
-             check_version(&r, err);
-        goto out;
-    }
-    if (!b->ops->begin(b->session, err))
-        goto out;
-    ok = create_all(b, err) && b->ops->commit(b->session, err);
-    if (!ok) {
-        b->ops->rollback(b->session);
-        /* Another connector makes them at this moment: 23505, 42P06, 42P07. */
-        if (strcmp(err->sqlstate, "23505") == 0 || strncmp(err->sqlstate, "42P0", 4) == 0)
-            err->kind = ERROR_RETRY;
-    }
-out:
-    arena_free(a);
     return ok;
 }
 
@@ -166,7 +110,8 @@ static bool identity_parse(const char *text, struct source_identity *id, struct 
         id->timeline = (uint32_t)timeline;
         id->database_oid = (uint32_t)oid;
     } else {
-        error_set(err, ERROR_FATAL, "penstock.checkpoints: source_identity is not readable");
+        error_cause(err, CAUSE_BOOKS_UNREADABLE,
+                    "penstock.checkpoints: source_identity is not readable");
     }
     json_decref(j);
     return ok;
@@ -258,38 +203,53 @@ bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn
     books_where(&sql, b);
     ok = books_exec(b, &sql, &n, err);
     if (ok && n != 1)
-        ok = error_set(err, ERROR_FATAL, "the checkpoint row vanished inside our own transaction");
+        ok = error_cause(err, CAUSE_CHECKPOINT_GONE,
+                         "the checkpoint row vanished inside our own transaction");
     buf_free(&sql);
     return ok;
 }
 
-bool books_delete_all(struct books *b, const char *table, struct error *err)
+/* Of each table one row is left: the live one, else that of the last load. */
+static bool forget_loads(struct books *b, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_printf(&sql, "DELETE FROM penstock.%s", table);
+    buf_puts(&sql, "DELETE FROM penstock.tables AS t");
     books_where(&sql, b);
+    buf_puts(&sql, " AND EXISTS (SELECT 1 FROM penstock.tables AS o WHERE o.connector = "
+                   "t.connector AND o.source = t.source AND o.source_id = t.source_id AND "
+                   "((o.state = 'live' AND t.state <> 'live') OR "
+                   "((o.state = 'live') = (t.state = 'live') AND o.load > t.load)))");
     ok = books_exec(b, &sql, NULL, err);
+    buf_reset(&sql);
+    buf_puts(&sql, "DELETE FROM penstock.columns AS c");
+    books_where(&sql, b);
+    buf_puts(&sql, " AND NOT EXISTS (SELECT 1 FROM penstock.tables AS t WHERE t.connector = "
+                   "c.connector AND t.source = c.source AND t.source_id = c.source_id AND "
+                   "t.load = c.load)");
+    ok = ok && books_exec(b, &sql, NULL, err);
+    buf_reset(&sql);
+    buf_puts(&sql, "UPDATE penstock.tables SET state = 'loading', loaded = false, "
+                   "reason = 'everything is loaded again', in_place = false, spool_bytes = 0, "
+                   "spool_applied = 0");
+    books_where(&sql, b);
+    ok = ok && books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
 }
 
 bool books_forget(struct books *b, struct error *err)
 {
-    struct buf sql = {0};
     bool ok;
 
     if (!b->ops->begin(b->session, err))
         return false;
-    buf_puts(&sql, "UPDATE penstock.tables SET state = 'loading', loaded = false, "
-                   "reason = 'everything is loaded again'");
-    books_where(&sql, b);
     ok = books_delete_all(b, "checkpoints", err) && books_delete_all(b, "snapshot_chunks", err) &&
-         books_exec(b, &sql, NULL, err) && b->ops->commit(b->session, err);
+         books_delete_all(b, "wanted", err) && forget_loads(b, err) &&
+         b->ops->commit(b->session, err);
     if (!ok)
         b->ops->rollback(b->session);
-    buf_free(&sql);
     return ok;
 }
 
@@ -336,4 +296,30 @@ bool books_intent_write(struct books *b, const char *mark, struct error *err)
 bool books_intent_clear(struct books *b, struct error *err)
 {
     return books_delete_all(b, "intents", err);
+}
+
+bool books_checkpoint_identity(struct books *b, const char *position,
+                               const struct source_identity *id, struct error *err)
+{
+    struct buf sql = {0};
+    char *identity = identity_text(id);
+    int64_t n = 0;
+    bool ok;
+
+    buf_puts(&sql, "UPDATE penstock.checkpoints SET source_identity = ");
+    buf_sql_string(&sql, identity);
+    books_where(&sql, b);
+    buf_puts(&sql, " AND \"position\" = ");
+    buf_sql_string(&sql, position);
+    ok = books_exec(b, &sql, &n, err);
+    if (ok && n != 1)
+        ok = error_set(err, ERROR_RETRY, "the checkpoint is not at %s any more", position);
+    buf_reset(&sql);
+    buf_puts(&sql, "UPDATE penstock.tables SET loaded = false, updated_at = now()");
+    books_where(&sql, b);
+    buf_puts(&sql, " AND state = 'loading' AND loaded");
+    ok = ok && books_exec(b, &sql, NULL, err);
+    free(identity);
+    buf_free(&sql);
+    return ok;
 }

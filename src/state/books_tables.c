@@ -1,99 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * penstock.tables, columns and snapshot_chunks: what is known of each source table, so that a
- * restart decodes the log with the columns as they were when the copy was made, not as the
- * catalogue has them now.
+ * penstock.tables and targets: what is known of each load of a source table, so that a restart
+ * decodes the log with the columns as they were when the copy was made, not as the catalogue has
+ * them now.
  */
-#include "state/books.h"
-
 #include "state/books_internal.h"
+#include "util/causes.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-
-static void where_table(struct buf *sql, const struct books *b, uint32_t oid)
-{
-    books_where(sql, b);
-    buf_printf(sql, " AND source_id = %u", oid);
-}
-
-static int64_t to_int(const char *s)
-{
-    return s == NULL ? 0 : strtoll(s, NULL, 10);
-}
-
-static bool to_bool(const char *s)
-{
-    return s != NULL && s[0] == 't';
-}
-
-static void read_column(struct arena *a, const struct rowset *r, int row, struct column *c)
-{
-    c->attnum = (int)to_int(rowset_get(r, row, 1));
-    c->name = rowset_get(r, row, 2);
-    c->field = rowset_get(r, row, 3);
-    c->type_oid = (uint32_t)to_int(rowset_get(r, row, 4));
-    c->typmod = (int32_t)to_int(rowset_get(r, row, 5));
-    c->source_type = rowset_get(r, row, 6);
-    c->kind = type_kind_parse(rowset_get(r, row, 7));
-    c->precision = (int)to_int(rowset_get(r, row, 8));
-    c->scale = (int)to_int(rowset_get(r, row, 9));
-    c->nullable = to_bool(rowset_get(r, row, 10));
-    c->key_pos = (int)to_int(rowset_get(r, row, 11));
-    c->identity = to_bool(rowset_get(r, row, 12));
-    c->semantic = rowset_get(r, row, 13);
-    c->allowed = rowset_get(r, row, 14);
-    c->def = rowset_get(r, row, 15);
-    (void)a;
-}
-
-static bool read_columns(struct books *b, struct arena *a, struct table_record *recs, int n,
-                         struct error *err)
-{
-    struct buf sql = {0};
-    struct rowset r;
-    int i, row = 0;
-    bool ok;
-
-    buf_puts(&sql,
-             "SELECT source_id, attnum, name, field, type_id, typmod, source_type, kind, "
-             "digits, scale, CAST(nullable AS text), key_position, CAST(in_identity AS text), "
-             "semantic, allowed, default_json FROM penstock.columns");
-    books_where(&sql, b);
-    buf_puts(&sql, " ORDER BY source_id, ordinal");
-    ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
-    buf_free(&sql);
-    if (!ok)
-        return false;
-    /* Both answers are ordered by source_id. */
-    for (i = 0; i < n; i++) {
-        struct table *t = recs[i].table;
-        int first;
-
-        while (row < r.nrows && (uint32_t)to_int(rowset_get(&r, row, 0)) < t->oid)
-            row++;
-        first = row;
-        while (row < r.nrows && (uint32_t)to_int(rowset_get(&r, row, 0)) == t->oid)
-            row++;
-        t->ncols = row - first;
-        t->cols = arena_calloc(a, (size_t)t->ncols, sizeof(*t->cols));
-        for (int c = 0; c < t->ncols; c++) {
-            read_column(a, &r, first + c, &t->cols[c]);
-            if (t->cols[c].kind == TYPE_COUNT)
-                return error_set(err, ERROR_FATAL, "penstock.columns: unknown kind of column %s",
-                                 t->cols[c].name);
-        }
-        table_index_keys(a, t);
-    }
-    return true;
-}
 
 static void read_record(struct arena *a, const struct rowset *r, int row, struct table_record *t)
 {
     const char *ri = rowset_get(r, row, 13);
 
     t->table = arena_calloc(a, 1, sizeof(*t->table));
-    t->table->oid = (uint32_t)to_int(rowset_get(r, row, 0));
+    t->table->oid = (uint32_t)books_int(rowset_get(r, row, 0));
     t->table->schema = rowset_get(r, row, 1);
     t->table->name = rowset_get(r, row, 2);
     t->table->topic = rowset_get(r, row, 3);
@@ -102,16 +23,20 @@ static void read_record(struct arena *a, const struct rowset *r, int row, struct
     if (!table_state_parse(rowset_get(r, row, 6), &t->state))
         t->state = TABLE_NEEDS_SNAPSHOT;
     t->reason = rowset_get(r, row, 7);
-    t->load = to_int(rowset_get(r, row, 8));
-    t->loaded = to_bool(rowset_get(r, row, 9));
-    t->s = to_int(rowset_get(r, row, 10));
-    t->rows = to_int(rowset_get(r, row, 11));
-    t->table->relfilenode = (uint32_t)to_int(rowset_get(r, row, 12));
+    t->load = books_int(rowset_get(r, row, 8));
+    t->loaded = books_bool(rowset_get(r, row, 9));
+    t->s = books_int(rowset_get(r, row, 10));
+    t->rows = books_int(rowset_get(r, row, 11));
+    t->table->relfilenode = (uint32_t)books_int(rowset_get(r, row, 12));
     t->table->replica_identity = ri != NULL ? ri[0] : 0;
-    t->value_id = (uint32_t)to_int(rowset_get(r, row, 14));
+    t->value_id = (uint32_t)books_int(rowset_get(r, row, 14));
     t->value_schema = rowset_get(r, row, 15);
-    t->key_id = (uint32_t)to_int(rowset_get(r, row, 16));
+    t->key_id = (uint32_t)books_int(rowset_get(r, row, 16));
     t->key_schema = rowset_get(r, row, 17);
+    t->spool_bytes = books_int(rowset_get(r, row, 18));
+    t->spool_applied = books_int(rowset_get(r, row, 19));
+    t->in_place = books_bool(rowset_get(r, row, 20));
+    t->table->natts = (int)books_int(rowset_get(r, row, 21));
     t->table->est_rows = t->table->est_bytes = -1;
 }
 
@@ -127,9 +52,10 @@ bool books_tables_read(struct books *b, struct arena *a, struct table_record **o
              "SELECT source_id, source_schema, source_table, topic, target_schema, target_table, "
              "state, reason, load, CAST(loaded AS text), snapshot_csn, "
              "\"rows\", relfilenode, replica_identity, value_schema_id, value_schema, "
-             "key_schema_id, key_schema FROM penstock.tables");
+             "key_schema_id, key_schema, spool_bytes, spool_applied, CAST(in_place AS text), "
+             "attributes FROM penstock.tables");
     books_where(&sql, b);
-    buf_puts(&sql, " ORDER BY source_id");
+    buf_puts(&sql, " ORDER BY source_id, load");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
     buf_free(&sql);
     if (!ok)
@@ -138,33 +64,46 @@ bool books_tables_read(struct books *b, struct arena *a, struct table_record **o
     *out = arena_calloc(a, (size_t)r.nrows, sizeof(**out));
     for (i = 0; i < r.nrows; i++)
         read_record(a, &r, i, &(*out)[i]);
-    return read_columns(b, a, *out, *n, err);
+    return books_columns_read(b, a, *out, *n, err);
 }
 
-static bool delete_table(struct books *b, const char *table, uint32_t oid, struct error *err)
+static bool delete_of_table(struct books *b, const char *table, uint32_t oid, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
     buf_printf(&sql, "DELETE FROM penstock.%s", table);
-    where_table(&sql, b, oid);
+    books_where_table(&sql, b, oid);
     ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
 }
 
-static void put_string(struct buf *sql, const char *s)
+static bool delete_of_load(struct books *b, const char *table, uint32_t oid, int64_t load,
+                           struct error *err)
 {
-    buf_puts(sql, ", ");
-    books_string_or_null(sql, s);
+    struct buf sql = {0};
+    bool ok;
+
+    buf_printf(&sql, "DELETE FROM penstock.%s", table);
+    books_where_load(&sql, b, oid, load);
+    ok = books_exec(b, &sql, NULL, err);
+    buf_free(&sql);
+    return ok;
 }
 
-static void owner_values(struct buf *sql, const struct books *b, uint32_t oid)
+static bool delete_of_others(struct books *b, const char *table, uint32_t oid, int64_t load,
+                             struct error *err)
 {
-    buf_sql_string(sql, b->connector);
-    buf_puts(sql, ", ");
-    buf_sql_string(sql, b->source);
-    buf_printf(sql, ", %u", oid);
+    struct buf sql = {0};
+    bool ok;
+
+    buf_printf(&sql, "DELETE FROM penstock.%s", table);
+    books_where_table(&sql, b, oid);
+    buf_printf(&sql, " AND load <> %lld", (long long)load);
+    ok = books_exec(b, &sql, NULL, err);
+    buf_free(&sql);
+    return ok;
 }
 
 static bool put_row(struct books *b, const struct table_record *t, struct error *err)
@@ -173,61 +112,30 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     const char ri[2] = {t->table->replica_identity ? t->table->replica_identity : 'd', '\0'};
     bool ok;
 
-    buf_puts(&sql, "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
-                   "source_table, topic, target_schema, target_table, state, reason, "
-                   "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
-                   "spool_bytes, value_schema_id, value_schema, key_schema_id, key_schema, "
-                   "updated_at) VALUES (");
-    owner_values(&sql, b, t->table->oid);
-    put_string(&sql, t->table->schema);
-    put_string(&sql, t->table->name);
-    put_string(&sql, t->table->topic ? t->table->topic : "");
-    put_string(&sql, t->target_schema);
-    put_string(&sql, t->target_name);
-    put_string(&sql, table_state_name(t->state));
-    put_string(&sql, t->reason);
+    buf_puts(&sql,
+             "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
+             "source_table, topic, target_schema, target_table, state, reason, "
+             "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
+             "spool_bytes, spool_applied, in_place, attributes, value_schema_id, value_schema, "
+             "key_schema_id, key_schema, updated_at) VALUES (");
+    books_owner_values(&sql, b, t->table->oid);
+    books_put_string(&sql, t->table->schema);
+    books_put_string(&sql, t->table->name);
+    books_put_string(&sql, t->table->topic ? t->table->topic : "");
+    books_put_string(&sql, t->target_schema);
+    books_put_string(&sql, t->target_name);
+    books_put_string(&sql, table_state_name(t->state));
+    books_put_string(&sql, t->reason);
     buf_printf(&sql, ", %lld, %s, %lld, %lld, %u", (long long)t->load, t->loaded ? "true" : "false",
                (long long)t->s, (long long)t->rows, t->table->relfilenode);
-    put_string(&sql, ri);
-    buf_printf(&sql, ", 0, %u", t->value_id);
-    put_string(&sql, t->value_schema);
+    books_put_string(&sql, ri);
+    buf_printf(&sql, ", %lld, %lld, %s, %d, %u", (long long)t->spool_bytes,
+               (long long)t->spool_applied, t->in_place ? "true" : "false", t->table->natts,
+               t->value_id);
+    books_put_string(&sql, t->value_schema);
     buf_printf(&sql, ", %u", t->key_id);
-    put_string(&sql, t->key_schema);
+    books_put_string(&sql, t->key_schema);
     buf_puts(&sql, ", now())");
-    ok = books_exec(b, &sql, NULL, err);
-    buf_free(&sql);
-    return ok;
-}
-
-static bool put_columns(struct books *b, const struct table *t, struct error *err)
-{
-    struct buf sql = {0};
-    bool ok = true;
-    int i;
-
-    if (t->ncols == 0)
-        return true;
-    buf_puts(&sql, "INSERT INTO penstock.columns (connector, source, source_id, ordinal, attnum, "
-                   "name, field, type_id, typmod, source_type, kind, digits, scale, nullable, "
-                   "key_position, in_identity, semantic, allowed, default_json) VALUES ");
-    for (i = 0; i < t->ncols; i++) {
-        const struct column *c = &t->cols[i];
-
-        buf_puts(&sql, i > 0 ? ", (" : "(");
-        owner_values(&sql, b, t->oid);
-        buf_printf(&sql, ", %d, %d", i, c->attnum);
-        put_string(&sql, c->name);
-        put_string(&sql, c->field);
-        buf_printf(&sql, ", %u, %d", c->type_oid, c->typmod);
-        put_string(&sql, c->source_type);
-        put_string(&sql, type_kind_name(c->kind));
-        buf_printf(&sql, ", %d, %d, %s, %d, %s", c->precision, c->scale,
-                   c->nullable ? "true" : "false", c->key_pos, c->identity ? "true" : "false");
-        put_string(&sql, c->semantic);
-        put_string(&sql, c->allowed);
-        put_string(&sql, c->def);
-        buf_puts(&sql, ")");
-    }
     ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
@@ -235,40 +143,65 @@ static bool put_columns(struct books *b, const struct table *t, struct error *er
 
 bool books_table_put(struct books *b, const struct table_record *t, struct error *err)
 {
-    return books_table_remove(b, t->table->oid, err) && put_row(b, t, err) &&
-           put_columns(b, t->table, err);
+    return delete_of_load(b, "tables", t->table->oid, t->load, err) &&
+           delete_of_load(b, "columns", t->table->oid, t->load, err) && put_row(b, t, err) &&
+           books_columns_put(b, t, err);
 }
 
 bool books_table_remove(struct books *b, uint32_t oid, struct error *err)
 {
-    return delete_table(b, "tables", oid, err) && delete_table(b, "columns", oid, err) &&
-           delete_table(b, "snapshot_chunks", oid, err);
+    return delete_of_table(b, "tables", oid, err) && delete_of_table(b, "columns", oid, err) &&
+           delete_of_table(b, "snapshot_chunks", oid, err) &&
+           delete_of_table(b, "wanted", oid, err);
 }
 
-bool books_table_state(struct books *b, uint32_t oid, enum table_state state, const char *reason,
-                       struct error *err)
+bool books_load_remove(struct books *b, uint32_t oid, int64_t load, struct error *err)
+{
+    return delete_of_load(b, "tables", oid, load, err) &&
+           delete_of_load(b, "columns", oid, load, err) &&
+           delete_of_load(b, "snapshot_chunks", oid, load, err);
+}
+
+/* Ends an UPDATE of the load's row; ERROR_CONFLICT if there is none. */
+static bool update_load(struct books *b, struct buf *sql, uint32_t oid, int64_t load,
+                        struct error *err)
+{
+    int64_t n = 0;
+
+    books_where_load(sql, b, oid, load);
+    if (!books_exec(b, sql, &n, err))
+        return false;
+    if (n == 1)
+        return true;
+    return error_set(err, ERROR_CONFLICT, "load %lld of table %u is not ours any more",
+                     (long long)load, oid);
+}
+
+bool books_table_state(struct books *b, uint32_t oid, int64_t load, enum table_state state,
+                       const char *reason, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_puts(&sql, "UPDATE penstock.tables SET loaded = false, updated_at = now(), state = ");
+    buf_puts(&sql, "UPDATE penstock.tables SET updated_at = now(), state = ");
     buf_sql_string(&sql, table_state_name(state));
+    buf_puts(&sql, state == TABLE_LIVE ? "" : ", loaded = false");
     buf_puts(&sql, ", reason = ");
     books_string_or_null(&sql, reason);
-    where_table(&sql, b, oid);
+    books_where_load(&sql, b, oid, load);
     ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
 }
 
-static bool own_target(struct books *b, uint32_t oid, struct error *err)
+static bool own_target(struct books *b, uint32_t oid, int64_t load, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
     buf_puts(&sql, "INSERT INTO penstock.targets SELECT connector, source, target_schema, "
                    "target_table FROM penstock.tables t");
-    where_table(&sql, b, oid);
+    books_where_load(&sql, b, oid, load);
     buf_puts(&sql, " AND NOT EXISTS (SELECT 1 FROM penstock.targets o WHERE o.connector = "
                    "t.connector AND o.source = t.source AND o.target_schema = t.target_schema AND "
                    "o.target_table = t.target_table)");
@@ -277,14 +210,17 @@ static bool own_target(struct books *b, uint32_t oid, struct error *err)
     return ok;
 }
 
-bool books_table_live(struct books *b, uint32_t oid, struct error *err)
+bool books_table_live(struct books *b, uint32_t oid, int64_t load, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_puts(&sql, "UPDATE penstock.tables SET state = 'live', reason = NULL, updated_at = now()");
-    where_table(&sql, b, oid);
-    ok = books_exec(b, &sql, NULL, err) && own_target(b, oid, err);
+    buf_puts(&sql, "UPDATE penstock.tables SET state = 'live', reason = NULL, in_place = false, "
+                   "spool_bytes = 0, spool_applied = 0, updated_at = now()");
+    ok = update_load(b, &sql, oid, load, err) && own_target(b, oid, load, err) &&
+         delete_of_others(b, "tables", oid, load, err) &&
+         delete_of_others(b, "columns", oid, load, err) &&
+         delete_of_others(b, "snapshot_chunks", oid, load, err);
     buf_free(&sql);
     return ok;
 }
@@ -293,84 +229,43 @@ bool books_table_loaded(struct books *b, uint32_t oid, int64_t load, int64_t row
                         struct error *err)
 {
     struct buf sql = {0};
-    int64_t n = 0;
     bool ok;
 
     buf_printf(&sql,
                "UPDATE penstock.tables SET loaded = true, \"rows\" = %lld, "
                "updated_at = now()",
                (long long)rows);
-    where_table(&sql, b, oid);
-    buf_printf(&sql, " AND load = %lld", (long long)load);
-    ok = books_exec(b, &sql, &n, err);
-    if (ok && n != 1)
-        ok = error_set(err, ERROR_CONFLICT, "load %lld of a table is not ours any more",
-                       (long long)load);
+    ok = update_load(b, &sql, oid, load, err);
     buf_free(&sql);
     return ok;
 }
 
-bool books_table_add_rows(struct books *b, uint32_t oid, int64_t delta, bool truncated,
-                          struct error *err)
+bool books_table_add_rows(struct books *b, uint32_t oid, int64_t load, int64_t delta,
+                          bool truncated, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
     buf_printf(&sql, "UPDATE penstock.tables SET \"rows\" = %s%lld", truncated ? "" : "\"rows\" + ",
                (long long)delta);
-    where_table(&sql, b, oid);
+    books_where_load(&sql, b, oid, load);
     ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
 }
 
-bool books_next_load(struct books *b, int64_t *load, struct error *err)
-{
-    struct arena *a = arena_new("load number");
-    struct rowset r;
-    /* The row of meta is the lock: two connectors must not take one number. */
-    bool ok = b->ops->exec(b->session, "UPDATE penstock.meta SET version = version", NULL, err) &&
-              b->ops->query(b->session, a, "SELECT coalesce(max(load), 0) + 1 FROM penstock.tables",
-                            &r, err);
-
-    *load = ok ? to_int(rowset_get(&r, 0, 0)) : 0;
-    arena_free(a);
-    return ok;
-}
-
-bool books_load_lock(struct books *b, uint32_t oid, int64_t load, struct error *err)
-{
-    struct arena *a = arena_new("load lock");
-    const char *share = b->ops->dialect->lock_share;
-    struct buf sql = {0};
-    struct rowset r;
-    bool ok;
-
-    buf_puts(&sql, "SELECT 1 FROM penstock.tables");
-    where_table(&sql, b, oid);
-    buf_printf(&sql, " AND load = %lld%s", (long long)load, share ? share : "");
-    ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
-    if (ok && r.nrows != 1) {
-        ok = error_set(err, ERROR_CONFLICT, "load %lld of table %u was replaced by another process",
-                       (long long)load, oid);
-        error_hint(err, "only one penstock may feed these tables: stop the other one");
-    }
-    buf_free(&sql);
-    arena_free(a);
-    return ok;
-}
-
-bool books_chunk_add(struct books *b, uint32_t oid, int64_t load, int chunk, int64_t rows,
-                     struct error *err)
+bool books_spool(struct books *b, uint32_t oid, int64_t load, int64_t spool_bytes,
+                 int64_t spool_applied, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_puts(&sql, "INSERT INTO penstock.snapshot_chunks (connector, source, source_id, load, "
-                   "chunk, \"rows\") VALUES (");
-    owner_values(&sql, b, oid);
-    buf_printf(&sql, ", %lld, %d, %lld)", (long long)load, chunk, (long long)rows);
-    ok = books_exec(b, &sql, NULL, err);
+    buf_puts(&sql, "UPDATE penstock.tables SET updated_at = now()");
+    if (spool_bytes != -1)
+        buf_printf(&sql, ", spool_bytes = %lld", (long long)spool_bytes);
+    if (spool_applied != -1)
+        buf_printf(&sql, ", spool_applied = %lld", (long long)spool_applied);
+    ok = update_load(b, &sql, oid, load, err);
     buf_free(&sql);
     return ok;
 }

@@ -107,16 +107,30 @@ void segment_idle(struct segment *s, const char *position, bool urgent)
     put_string(at, position);
 }
 
-void segment_want(struct segment *s, uint32_t oid, const char *schema, const char *name,
+void segment_stop(struct segment *s, uint32_t oid, int state, const char *schema, const char *name,
                   const char *why)
 {
-    size_t len = 1 + 4 + strlen(schema) + strlen(name) + strlen(why) + 3;
-    uint8_t *at = open_frame(s, len, EVENT_WANT);
+    size_t len = 1 + 4 + 1 + strlen(schema) + strlen(name) + strlen(why) + 3;
+    uint8_t *at = open_frame(s, len, EVENT_STOP);
 
     at = put_u32(at, oid);
+    *at++ = (uint8_t)state;
     at = put_string(at, schema);
     at = put_string(at, name);
     put_string(at, why);
+}
+
+void segment_alter(struct segment *s, void *object)
+{
+    put(open_frame(s, 1 + sizeof(object), EVENT_ALTER), &object, sizeof(object));
+}
+
+void segment_load(struct segment *s, void *object, int64_t point)
+{
+    uint8_t *at = open_frame(s, 1 + sizeof(object) + 8, EVENT_LOAD);
+
+    at = put(at, &object, sizeof(object));
+    put(at, &point, 8);
 }
 
 static uint32_t get_u32(const uint8_t **at)
@@ -194,8 +208,16 @@ bool segment_next(struct segment *s, struct event *e)
         e->urgent = *at++ != 0;
         e->position = get_string(&at);
         break;
-    case EVENT_WANT:
+    case EVENT_ALTER:
+    case EVENT_LOAD:
+        memcpy(&e->object, at, sizeof(e->object));
+        at += sizeof(e->object);
+        if (e->kind == EVENT_LOAD)
+            e->s = get_i64(&at);
+        break;
+    case EVENT_STOP:
         e->oid = get_u32(&at);
+        e->state = *at++;
         e->schema = get_string(&at);
         e->name = get_string(&at);
         e->why = get_string(&at);

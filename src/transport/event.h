@@ -9,7 +9,12 @@
  *   ROW       u8 op, u8 flags, u32 key_len, u32 value_len, u32 old_key_len, key, value, old_key
  *   COMMIT    i64 csn, i64 commit_us, position\0
  *   IDLE      u8 urgent, position\0
- *   WANT      u32 oid, schema\0, name\0, why\0
+ *   STOP      u32 oid, u8 state, schema\0, name\0, why\0
+ *                                      no row of the table follows: it wants a load, or it stops
+ *   ALTER     u64 pointer              the table has another shape from here on
+ *   LOAD      u64 pointer, i64 s       a load of a table has begun (s 0), or has its point S
+ *
+ * Pointers are the pipeline's own objects, which live as long as the attempt.
  */
 #ifndef PENSTOCK_TRANSPORT_EVENT_H
 #define PENSTOCK_TRANSPORT_EVENT_H
@@ -19,7 +24,16 @@
 
 #include <stdbool.h>
 
-enum event_kind { EVENT_MARK = 1, EVENT_BEGIN, EVENT_ROW, EVENT_COMMIT, EVENT_IDLE, EVENT_WANT };
+enum event_kind {
+    EVENT_MARK = 1,
+    EVENT_BEGIN,
+    EVENT_ROW,
+    EVENT_COMMIT,
+    EVENT_IDLE,
+    EVENT_STOP,
+    EVENT_ALTER,
+    EVENT_LOAD
+};
 
 #define EVENT_UNAVAILABLE 1 /* flags: a column of the row was not carried */
 #define EVENT_MOVED 2       /* a 'd' whose row lives on: the next event is its 'c' with old_key */
@@ -38,8 +52,11 @@ struct event {
     size_t old_key_len;
     const char *position; /* COMMIT, IDLE */
     bool urgent;
-    uint32_t oid; /* WANT */
+    uint32_t oid; /* STOP */
+    int state;
     const char *schema, *name, *why;
+    void *object; /* ALTER, LOAD */
+    int64_t s;    /* LOAD */
 };
 
 struct segment {
@@ -55,8 +72,10 @@ void segment_row(struct segment *s, char op, uint8_t flags, const struct buf *ke
                  const struct buf *value, const struct buf *old_key); /* key, old_key: NULL: none */
 void segment_commit(struct segment *s, int64_t csn, int64_t commit_us, const char *position);
 void segment_idle(struct segment *s, const char *position, bool urgent);
-void segment_want(struct segment *s, uint32_t oid, const char *schema, const char *name,
+void segment_stop(struct segment *s, uint32_t oid, int state, const char *schema, const char *name,
                   const char *why);
+void segment_alter(struct segment *s, void *object);
+void segment_load(struct segment *s, void *object, int64_t point);
 /* The next record, its pointers into the segment; false at the end. */
 bool segment_next(struct segment *s, struct event *e);
 

@@ -30,6 +30,30 @@ bool error_hint(struct error *err, const char *fmt, ...)
     return false;
 }
 
+bool error_fill(struct error *err, const char *name, const char *value)
+{
+    char hint[sizeof(err->hint)];
+    size_t n = 0, len = strlen(name);
+    const char *p;
+
+    if (err == NULL)
+        return false;
+    for (p = err->hint; *p != '\0' && n < sizeof(hint) - 1;) {
+        if (*p == '{' && strncmp(p + 1, name, len) == 0 && p[1 + len] == '}') {
+            size_t add = strnlen(value, sizeof(hint) - 1 - n);
+
+            memcpy(hint + n, value, add);
+            n += add;
+            p += len + 2;
+        } else {
+            hint[n++] = *p++;
+        }
+    }
+    hint[n] = '\0';
+    memcpy(err->hint, hint, n + 1);
+    return false;
+}
+
 bool error_prefix(struct error *err, const char *fmt, ...)
 {
     char prefix[sizeof(err->message)];

@@ -29,6 +29,7 @@ struct error {
     char sqlstate[6];   /* "" if not from a database */
     char message[1024]; /* what happened: one line, no trailing newline */
     char hint[1024];    /* who must do what, with the exact SQL or setting; may be "" */
+    const char *cause;  /* its name in docs/errors.md (a literal), NULL if it has none */
     unsigned table;     /* source id (oid) of the table to blame, 0 if none */
     bool reload; /* ERROR_DATA: the copy differs from the log: a load of the table mends it */
 };
@@ -37,6 +38,8 @@ struct error {
 bool error_set(struct error *err, enum error_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Adds who must do what. Returns false. */
 bool error_hint(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Puts value in the place of each "{name}" of the hint. Returns false. */
+bool error_fill(struct error *err, const char *name, const char *value);
 /* Puts "prefix: " before the message. Returns false. */
 bool error_prefix(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void error_clear(struct error *err);

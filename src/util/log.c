@@ -71,7 +71,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 
 void log_failure(enum log_level level, const char *what, const struct error *err)
 {
-    log_write(level, "%s: %s%s%s%s%s%s kind=%s", what, err->message, err->sqlstate[0] ? " (" : "",
-              err->sqlstate, err->sqlstate[0] ? ")" : "", err->hint[0] ? "; to mend it: " : "",
-              err->hint, error_kind_name(err->kind));
+    log_write(level, "%s: %s%s%s%s%s%s kind=%s%s%s", what, err->message,
+              err->sqlstate[0] ? " (" : "", err->sqlstate, err->sqlstate[0] ? ")" : "",
+              err->hint[0] ? "; to mend it: " : "", err->hint, error_kind_name(err->kind),
+              err->cause != NULL ? " cause=" : "", err->cause != NULL ? err->cause : "");
 }

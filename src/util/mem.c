@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * With -DPENSTOCK_FAILPOINTS (util/failpoint.h) every call that takes memory is counted:
+ * PENSTOCK_FAIL_ALLOC=N makes the N-th fail, PENSTOCK_COUNT_ALLOC=1 prints the count at the end.
+ */
 #include "util/mem.h"
 
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +25,37 @@ static _Noreturn void out_of_memory(size_t size)
     _exit(1);
 }
 
+#ifdef PENSTOCK_FAILPOINTS
+static pthread_once_t counting_once = PTHREAD_ONCE_INIT;
+static atomic_ulong counted;
+static unsigned long failing;
+
+static void print_count(void)
+{
+    fprintf(stderr, "penstock: %lu allocations\n", atomic_load(&counted));
+}
+
+static void start_counting(void)
+{
+    const char *n = getenv("PENSTOCK_FAIL_ALLOC");
+
+    failing = n != NULL ? strtoul(n, NULL, 10) : 0;
+    if (getenv("PENSTOCK_COUNT_ALLOC") != NULL)
+        atexit(print_count);
+}
+
+static bool fails(void)
+{
+    pthread_once(&counting_once, start_counting);
+    return atomic_fetch_add(&counted, 1) + 1 == failing;
+}
+#else
+#define fails() false
+#endif
+
 void *mem_alloc(size_t size)
 {
-    void *p = malloc(size ? size : 1);
+    void *p = fails() ? NULL : malloc(size ? size : 1);
 
     if (p == NULL)
         out_of_memory(size);
@@ -30,7 +64,7 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t count, size_t size)
 {
-    void *p = calloc(count ? count : 1, size ? size : 1);
+    void *p = fails() ? NULL : calloc(count ? count : 1, size ? size : 1);
 
     if (p == NULL)
         out_of_memory(count * size);
@@ -39,7 +73,7 @@ void *mem_calloc(size_t count, size_t size)
 
 void *mem_realloc(void *old, size_t size)
 {
-    void *p = realloc(old, size ? size : 1);
+    void *p = fails() ? NULL : realloc(old, size ? size : 1);
 
     if (p == NULL)
         out_of_memory(size);
@@ -67,7 +101,7 @@ char *mem_printf(const char *fmt, ...)
     int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&p, fmt, ap);
+    n = fails() ? -1 : vasprintf(&p, fmt, ap);
     va_end(ap);
     if (n < 0)
         out_of_memory(0);

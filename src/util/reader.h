@@ -98,6 +98,26 @@ static inline uint64_t reader_be64(struct reader *r)
     return be64toh(v);
 }
 
+static inline uint32_t reader_le32(struct reader *r)
+{
+    const uint8_t *p = reader_bytes(r, 4);
+    uint32_t v = 0;
+
+    if (p)
+        memcpy(&v, p, 4);
+    return le32toh(v);
+}
+
+static inline uint64_t reader_le64(struct reader *r)
+{
+    const uint8_t *p = reader_bytes(r, 8);
+    uint64_t v = 0;
+
+    if (p)
+        memcpy(&v, p, 8);
+    return le64toh(v);
+}
+
 /* A zero-terminated string in place; "" (and failed) when no terminator is left. */
 static inline const char *reader_cstr(struct reader *r)
 {

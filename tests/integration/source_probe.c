@@ -5,14 +5,17 @@
  * line is {"done": ...}.
  *
  *   connect prepare mark drop check plan     point durable|temporary     tables load close
+ *   remember   keys
  *   start POSITION   poll MS   hold MS   ack POSITION   lag POSITION   stop   quit
  *   join TABLE   skip TABLE   refuse   no-alter
  *
- * `poll` polls for MS milliseconds; `hold` only ticks; with `autoack` on, commits and keepalives
- * are acknowledged as they come. `join` copies a table at a point of a second source of the same
- * settings and has the stream carry it from there; `skip` has its changes skipped. Alterations are
- * taken, unless `refuse` (the engine does not carry the table on) or `no-alter` (it knows none).
- * `start` goes on with the tables as the stream altered them.
+ * `remember` reads all rows and keeps them without a word; `keys` reads the rows of their keys
+ * under the point of now, by one call a table. `poll` polls for MS milliseconds; `hold` only ticks;
+ * with `autoack` on, commits and keepalives are acknowledged as they come. `join` copies a table at
+ * a point of a second source of the same settings and has the stream carry it from there; `skip`
+ * has its changes skipped. Alterations are taken, unless `refuse` (the engine does not carry the
+ * table on) or `no-alter` (it knows none). `start` goes on with the tables as the stream altered
+ * them.
  */
 #include "config/file.h"
 #include "source_postgres/source_postgres.h"
@@ -42,6 +45,9 @@ struct probe {
     bool quiet;
     bool refuse, no_alter;
     int64_t rows;
+    const struct value **kept; /* rows that were remembered, and the tables that they are of */
+    uint32_t *kept_of;
+    int nkept;
 };
 
 static void print(json_t *j)
@@ -230,6 +236,27 @@ static bool on_read(void *ctx, const struct table *t, const struct value *values
     return true;
 }
 
+static bool on_remember(void *ctx, const struct table *t, const struct value *values,
+                        struct error *err)
+{
+    struct probe *p = ctx;
+    struct value *copy = arena_calloc(p->arena, (size_t)t->ncols, sizeof(*copy));
+    size_t n = (size_t)p->nkept + 1;
+    int i;
+
+    (void)err;
+    for (i = 0; i < t->ncols; i++) {
+        copy[i] = values[i];
+        if (values[i].state == VALUE_SET && type_kind_is_text(t->cols[i].kind))
+            copy[i].s.p = arena_strndup(p->arena, values[i].s.p, values[i].s.len);
+    }
+    p->kept = mem_realloc(p->kept, n * sizeof(*p->kept));
+    p->kept_of = mem_realloc(p->kept_of, n * sizeof(*p->kept_of));
+    p->kept[p->nkept] = copy;
+    p->kept_of[p->nkept++] = t->oid;
+    return true;
+}
+
 static json_t *columns(const struct table *t)
 {
     json_t *list = json_array();
@@ -265,7 +292,7 @@ static void print_tables(const struct source_table *tables, int n)
     }
 }
 
-static bool load(struct probe *p, struct error *err)
+static bool load(struct probe *p, source_row_fn *fn, struct error *err)
 {
     struct source_reader *r;
     bool ok = ops->reader_open(p->point, &r, err);
@@ -275,9 +302,32 @@ static bool load(struct probe *p, struct error *err)
         return false;
     for (i = 0; ok && i < p->ntables; i++) {
         for (k = 0; ok && k < p->tables[i].nchunks; k++)
-            ok = ops->reader_chunk(r, p->tables[i].table, &p->tables[i].chunks[k], on_read, p, err);
+            ok = ops->reader_chunk(r, p->tables[i].table, &p->tables[i].chunks[k], fn, p, err);
     }
     ops->reader_close(r);
+    return ok;
+}
+
+static bool read_keys(struct probe *p, struct error *err)
+{
+    const struct value **keys = mem_calloc((size_t)p->nkept + 1, sizeof(*keys));
+    struct source_reader *r = NULL;
+    bool ok = ops->reader_open(p->point, &r, err);
+    int i, k;
+
+    for (i = 0; ok && i < p->ntables; i++) {
+        const struct table *t = p->tables[i].table;
+        int n = 0;
+
+        for (k = 0; k < p->nkept; k++) {
+            if (p->kept_of[k] == t->oid)
+                keys[n++] = p->kept[k];
+        }
+        if (n > 0)
+            ok = ops->reader_keys(r, t, keys, n, on_read, p, err);
+    }
+    ops->reader_close(r);
+    mem_free(keys);
     return ok;
 }
 
@@ -466,7 +516,11 @@ static bool command(struct probe *p, const char *cmd, const char *arg, struct er
         return ok;
     }
     if (strcmp(cmd, "load") == 0)
-        return load(p, err);
+        return load(p, on_read, err);
+    if (strcmp(cmd, "remember") == 0)
+        return load(p, on_remember, err);
+    if (strcmp(cmd, "keys") == 0)
+        return read_keys(p, err);
     if (strcmp(cmd, "start") == 0)
         return start(p, arg, err);
     if (strcmp(cmd, "poll") == 0)
@@ -563,14 +617,17 @@ int main(int argc, char **argv)
             print(json_pack("{s:s, s:I, s:I}", "done", "ok", "rows", (json_int_t)p.rows, "ms",
                             (json_int_t)(clock_mono_ms() - begin)));
         else
-            print(json_pack("{s:s, s:s, s:s, s:s, s:i, s:I}", "done", error_kind_name(err.kind),
-                            "message", err.message, "hint", err.hint, "sqlstate", err.sqlstate,
-                            "table", (int)err.table, "ms", (json_int_t)(clock_mono_ms() - begin)));
+            print(json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:I}", "done",
+                            error_kind_name(err.kind), "message", err.message, "hint", err.hint,
+                            "sqlstate", err.sqlstate, "table", (int)err.table, "reload", err.reload,
+                            "ms", (json_int_t)(clock_mono_ms() - begin)));
     }
     ops->point_close(p.point);
     ops->close(p.s);
     ops->close(p.second);
     config_free(cfg);
+    mem_free(p.kept);
+    mem_free(p.kept_of);
     arena_free(p.arena);
     return 0;
 }

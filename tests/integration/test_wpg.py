@@ -4,6 +4,7 @@ import glob
 import os
 import subprocess
 
+import psycopg
 import pytest
 
 import harness
@@ -52,6 +53,36 @@ def test_probe(probe, version):
         assert r.returncode == 0, r.stdout[-8000:]
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def server():
+    s = started(None)
+    yield s
+    s.stop()
+
+
+@pytest.mark.parametrize("program", ["test_apply", "test_alter_apply"])
+def test_random_logs(server, program):
+    server.create(program)
+    r = subprocess.run([f"{harness.BUILD}/unit/{program}"], timeout=300, text=True, cwd=harness.ROOT,
+                       env=dict(os.environ, PENSTOCK_TEST_POSTGRES=server.url(program)),
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert r.returncode == 0 and "OK ] into_postgres" in r.stdout, r.stdout[-8000:]
+
+
+@pytest.mark.parametrize("path", sorted(glob.glob(f"{harness.ROOT}/tests/golden/sql/postgres_*.sql")))
+def test_golden(server, path):
+    """Every planned statement is one that the server takes (misfit: refuses, as it must)."""
+    name = os.path.basename(path)[:-4]
+    server.create(name)
+    with psycopg.connect(server.url(name)) as c, open(path) as f:
+        script = f.read()
+        if not name.endswith("_misfit"):
+            c.execute(script)
+        else:
+            with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+                c.execute(script)
 
 
 def test_too_old(probe):

@@ -70,7 +70,7 @@ static void statements(struct session *s)
     FAILS(ops->exec(s, "INSERT INTO wpg_probe.s VALUES (12)", NULL, &err), ERROR_DATA);
     FAILS(ops->exec(s, "SELECT 'secret'::integer", NULL, &err), ERROR_DATA);
     CHECK(strstr(err.message, "secret") == NULL, "%s", err.message);
-    FAILS(ops->exec(s, "SELECT no_such_column", NULL, &err), ERROR_FATAL);
+    FAILS(ops->exec(s, "SELECT no_such_column", NULL, &err), ERROR_DATA);
     FAILS(ops->exec(s, "COPY wpg_probe.s FROM STDIN", NULL, &err), ERROR_FATAL);
     arena_free(a);
 }
@@ -82,7 +82,7 @@ static void transactions(struct session *s)
     OK(ops->begin(s, &err));
     OK(ops->exec(s, "CREATE TABLE wpg_probe.gone ()", NULL, &err));
     ops->rollback(s);
-    FAILS(ops->exec(s, "SELECT FROM wpg_probe.gone", NULL, &err), ERROR_FATAL);
+    FAILS(ops->exec(s, "SELECT FROM wpg_probe.gone", NULL, &err), ERROR_DATA);
     OK(ops->begin(s, &err));
     FAILS(ops->exec(s, "SELECT 1/0", NULL, &err), ERROR_DATA);
     FAILS(ops->commit(s, &err), ERROR_RETRY);
@@ -326,6 +326,7 @@ int main(int argc, char **argv)
     probe_types(s);
     probe_loader(s);
     probe_apply(s);
+    probe_alter(s);
     statements(s);
     ops->disconnect(s);
     OK(ops->connect(h.w, "penstock:probe:main", &s, &err));

@@ -35,6 +35,11 @@ extern int failures;
 /* wpg_probe_types.c: schema wpg_probe exists and has no table t. */
 void probe_types(struct session *s);
 void probe_loader(struct session *s);
+/* wpg_probe_alter.c: targets altered in place. */
+void probe_alter(struct session *s);
+/* A default of that value is what the appender wrote as column v of wpg_probe.t in row i. */
+void probe_default(struct session *s, struct arena *a, const struct load_column *c, int row,
+                   const struct value *v);
 /* wpg_probe_apply.c: batches as src/load plans them. */
 void probe_apply(struct session *s);
 

@@ -274,6 +274,11 @@ static void one_type(struct session *s, struct arena *a, const struct type_case 
                   strcmp(rowset_get(&rows, i, 2) + 1, got) == 0,
               "%s sample %d: same_text %s", c->type, i, rowset_get(&rows, i, 2));
     }
+    for (int i = 0; err.kind == ERROR_NONE && i < rows.nrows; i++) {
+        struct value v = sample_value(a, &c->samples[i]);
+
+        probe_default(s, a, &cols[1], i, &v);
+    }
     buf_free(&same);
     ops->rollback(s);
 }
@@ -383,7 +388,7 @@ void probe_loader(struct session *s)
                       &nulled, &err),
           ERROR_FATAL);
     OK(ops->exec(s, "DROP TABLE pg_temp.one", NULL, &err));
-    FAILS(append_text(s, "text", TYPE_TEXT, OVERFLOW_STOP, nul, &nulled, &err), ERROR_FATAL);
+    FAILS(append_text(s, "text", TYPE_TEXT, OVERFLOW_STOP, nul, &nulled, &err), ERROR_DATA);
     OK(ops->exec(s, "SELECT 1", NULL, &err));
     mem_free(big);
     arena_free(a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line: parsing, exit codes, help, `config`, and that docs/configuration.md is what
- * the settings' tables say. Runs in the root of the source tree.
+ * The command line: parsing, exit codes, help, `config`, and that docs/configuration.md and
+ * docs/errors.md are what the tables say. Runs in the root of the source tree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/cli_internal.h"
+#include "cli/client.h"
 
 static struct cli_args args;
 static struct error err;
@@ -81,6 +82,11 @@ static void options(void **state)
     assert_int_equal(wanted, CLI_WANT_HELP);
     assert_true(parse("--version"));
     assert_int_equal(wanted, CLI_WANT_VERSION);
+    assert_true(parse("resync shop --table \"a.b\".c -c f.yaml"));
+    assert_ptr_equal(args.command, &cli_resync);
+    assert_string_equal(args.positional[0], "shop");
+    assert_string_equal(cli_value(&args, "--table"), "\"a.b\".c");
+    assert_string_equal(cli_value(&args, "--config"), "f.yaml");
     setenv("PENSTOCK_TOKEN", "t0", 1);
     assert_true(parse("config"));
     assert_string_equal(args.token, "t0");
@@ -103,6 +109,10 @@ static void wrong_lines(void **state)
     refused("config --markdown=x", "takes no value", "");
     refused("config -c a -c b", "--config is given twice", "");
     refused("config --output yaml", "not one of: table,json", "");
+    refused("resync", "an argument is missing", "resync NAME [--table S.T]");
+    refused("resync a b", "one argument too many", "");
+    refused("resync a --tables x.y", "--tables is not an option", "did you mean --table?");
+    refused("resync a --table x.y --table x.z", "--table is given twice", "");
     refused("version x", "one argument too many", "usage: penstock version");
 }
 
@@ -171,6 +181,42 @@ static void exit_codes(void **state)
     prints("config --lost", CLI_USAGE, "", "penstock: --lost is not an option");
     prints("config -c /nonexistent/x.yaml", CLI_USAGE, "", "cannot read /nonexistent/x.yaml");
     prints("config -c x --markdown", CLI_USAGE, "", "  to mend it: ");
+    prints("config -c x --errors", CLI_USAGE, "", "--errors describes every error, not a file");
+    prints("config --errors", CLI_OK, "| `28P01` | invalid\\_password | configuration |", "");
+}
+
+#define NOBODY " --url http://127.0.0.1:1" /* nothing listens on port 1 */
+
+/* What is wrong is said before, or instead of, asking somebody. */
+static void resync_without_a_service(void **state)
+{
+    (void)state;
+    setenv("SHOP_PASSWORD", "hunter2", 1);
+    prints("help resync", CLI_OK, "'\"a.b\".\"c\"' is table c of schema a.b", "");
+    prints("resync shop --table orders" NOBODY, CLI_USAGE, "", "'orders' is not SCHEMA.TABLE");
+    prints("resync shop --table \"a.b" NOBODY, CLI_USAGE, "", "is not SCHEMA.TABLE");
+    prints("resync shop --table a.\xff" NOBODY, CLI_USAGE, "", "is not SCHEMA.TABLE");
+    prints("resync shop --url gopher://127.0.0.1", CLI_FAILED, "", "is not an address of a serv");
+    prints("resync shop" NOBODY, CLI_FAILED, "", "no service answers at http://127.0.0.1:1");
+    prints("resync shop" NOBODY, CLI_FAILED, "", "give its file with -c FILE");
+    prints("resync shop -c /nonexistent/x.yaml" NOBODY, CLI_USAGE, "", "cannot read /nonexistent");
+    prints("resync shpo -c examples/penstock.yaml" NOBODY, CLI_FAILED, "", "did you mean shop?");
+    prints("resync shop -c examples/penstock.yaml" NOBODY, CLI_FAILED, "",
+           "warehouse.duckdb cannot be opened: No such file");
+    assert_int_not_equal(access("warehouse.duckdb", F_OK), 0);
+}
+
+static void segments(void **state)
+{
+    struct buf b = {0};
+
+    (void)state;
+    client_segment(&b, "shop-1_~.x");
+    assert_string_equal(buf_cstr(&b), "shop-1_~.x");
+    buf_reset(&b);
+    client_segment(&b, "a/b c?%\"\xc3\xa4");
+    assert_string_equal(buf_cstr(&b), "a%2Fb%20c%3F%25%22%C3%A4");
+    buf_free(&b);
 }
 
 static void write_file(const char *path, const char *text)
@@ -235,25 +281,30 @@ static void config_as_json(void **state)
     free(log);
 }
 
-static void the_document_is_current(void **state)
+static void page_is_current(const char *path, void (*print)(FILE *out))
 {
-    FILE *f = fopen("docs/configuration.md", "r");
+    FILE *f = fopen(path, "r");
     char *now = NULL, *stored;
     size_t size = 0;
     FILE *out = open_memstream(&now, &size);
 
-    (void)state;
     if (f == NULL)
-        fail_msg("docs/configuration.md cannot be read; run the tests in the root of the tree");
+        fail_msg("%s cannot be read; run the tests in the root of the tree", path);
     fseek(f, 0, SEEK_END);
     stored = read_back(f);
-    cli_print_markdown(out);
+    print(out);
     fclose(out);
     if (strcmp(now, stored) != 0)
-        fail_msg("docs/configuration.md is stale: "
-                 "build/penstock config --markdown > docs/configuration.md");
+        fail_msg("%s is stale: make docs", path);
     free(now);
     free(stored);
+}
+
+static void the_pages_are_current(void **state)
+{
+    (void)state;
+    page_is_current("docs/configuration.md", cli_print_markdown);
+    page_is_current("docs/errors.md", cli_print_errors);
 }
 
 /* What help and the document are made from: nothing empty, nothing without its end. */
@@ -279,9 +330,11 @@ int main(void)
         cmocka_unit_test(options),
         cmocka_unit_test(wrong_lines),
         cmocka_unit_test(exit_codes),
+        cmocka_unit_test(resync_without_a_service),
+        cmocka_unit_test(segments),
         cmocka_unit_test(config_of_a_file),
         cmocka_unit_test(config_as_json),
-        cmocka_unit_test(the_document_is_current),
+        cmocka_unit_test(the_pages_are_current),
         cmocka_unit_test(the_table_of_commands),
     };
 

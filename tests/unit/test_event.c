@@ -50,7 +50,9 @@ static void every_kind(void **state)
     segment_commit(s, 7, -1, "0/15E0A28");
     segment_idle(s, "", true);
     segment_idle(s, "0/1", false);
-    segment_want(s, 4294967295u, "public", "", "a new column");
+    segment_stop(s, 4294967295u, 2, "public", "", "a new column");
+    segment_alter(s, &key);
+    segment_load(s, &value, INT64_MAX);
 
     next(s, EVENT_MARK);
     e = next(s, EVENT_BEGIN);
@@ -78,11 +80,17 @@ static void every_kind(void **state)
     assert_string_equal(e.position, "");
     e = next(s, EVENT_IDLE);
     assert_false(e.urgent);
-    e = next(s, EVENT_WANT);
+    e = next(s, EVENT_STOP);
     assert_int_equal(e.oid, 4294967295u);
+    assert_int_equal(e.state, 2);
     assert_string_equal(e.schema, "public");
     assert_string_equal(e.name, "");
     assert_string_equal(e.why, "a new column");
+    e = next(s, EVENT_ALTER);
+    assert_ptr_equal(e.object, &key);
+    e = next(s, EVENT_LOAD);
+    assert_ptr_equal(e.object, &value);
+    assert_true(e.s == INT64_MAX);
     assert_false(segment_next(s, &e));
     assert_false(segment_next(s, &e));
     segment_free(s);

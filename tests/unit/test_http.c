@@ -24,11 +24,13 @@
 #include "api/http.h"
 #include "config/file.h"
 #include "state/board.h"
+#include "state/requests.h"
 #include "util/log.h"
 #include "util/mem.h"
 
 struct fixture {
     struct board *board;
+    struct requests *requests;
     struct config *service, *shop;
     struct http_server *server;
     int port;
@@ -38,6 +40,7 @@ static const struct setting connector_settings[] = {
     {.name = "connector.class", .type = SETTING_STRING, .doc = "class"},
     {.name = "database.password", .type = SETTING_PASSWORD, .doc = "secret"},
     {.name = "topic.prefix", .type = SETTING_STRING, .doc = "prefix"},
+    {.name = "snapshot.mode", .type = SETTING_STRING, .doc = "mode"},
     {.name = NULL},
 };
 
@@ -94,7 +97,8 @@ static struct fixture *start(const char *token)
 
     fill(f);
     make_config(&f->service, "service", config_service_settings, pairs);
-    if (!http_start(&f->server, f->service, f->board, false, &f->port, &err))
+    f->requests = requests_new();
+    if (!http_start(&f->server, f->service, f->board, f->requests, false, &f->port, &err))
         fail_msg("%s", err.message);
     assert_true(f->port > 0);
     return f;
@@ -104,6 +108,7 @@ static void stop(struct fixture *f)
 {
     http_stop(f->server);
     board_free(f->board);
+    requests_free(f->requests);
     config_free(f->service);
     config_free(f->shop);
     mem_free(f);
@@ -120,12 +125,12 @@ static size_t take(char *data, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
-/* header may be NULL. The answer is kept until the next call. */
-static struct answer *ask(struct fixture *f, const char *method, const char *path,
-                          const char *header)
+/* header, body may be NULL. The answer is kept until the next call. */
+static struct answer *ask_with(struct fixture *f, const char *method, const char *path,
+                               const char *header, const char *body)
 {
     static struct answer a;
-    struct curl_slist *headers = header ? curl_slist_append(NULL, header) : NULL;
+    struct curl_slist *headers = curl_slist_append(NULL, header ? header : "X-Test: 1");
     CURL *c = curl_easy_init();
     char *url = mem_printf("http://127.0.0.1:%d%s", f->port, path);
 
@@ -140,6 +145,13 @@ static struct answer *ask(struct fixture *f, const char *method, const char *pat
     curl_easy_setopt(c, CURLOPT_WRITEDATA, &a.body);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, &a.headers);
+    if (body) {
+        headers = curl_slist_append(headers, "Expect:");
+        if (!header || strncasecmp(header, "Content-Type", 12) != 0)
+            headers = curl_slist_append(headers, "Content-Type: application/json");
+        curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
+    }
     if (strcmp(method, "HEAD") == 0)
         curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     else
@@ -150,6 +162,12 @@ static struct answer *ask(struct fixture *f, const char *method, const char *pat
     curl_slist_free_all(headers);
     mem_free(url);
     return &a;
+}
+
+static struct answer *ask(struct fixture *f, const char *method, const char *path,
+                          const char *header)
+{
+    return ask_with(f, method, path, header, NULL);
 }
 
 /* Status and body (JSON compared by value; NULL: not compared). */
@@ -167,7 +185,9 @@ static void expect(struct fixture *f, const char *method, const char *path, long
     got = json_loads(buf_cstr(&a->body), JSON_DECODE_ANY, NULL);
     if (want == NULL || got == NULL || !json_equal(want, got))
         fail_msg("%s %s: %s", method, path, buf_cstr(&a->body));
-    assert_non_null(strstr(buf_cstr(&a->headers), "Content-Type: application/json\r\n"));
+    assert_non_null(strstr(buf_cstr(&a->headers), api_is_ours(path) && status >= 400
+                                                      ? "Content-Type: application/problem+json\r\n"
+                                                      : "Content-Type: application/json\r\n"));
     json_decref(want);
     json_decref(got);
 }
@@ -194,6 +214,9 @@ static const char *with_worker(struct fixture *f, const char *text)
 #define ERROR_404 "{\"error_code\":404,\"message\":\"HTTP 404 Not Found\"}"
 #define ERROR_400 "{\"error_code\":400,\"message\":\"HTTP 400 Bad Request\"}"
 #define ERROR_405 "{\"error_code\":405,\"message\":\"HTTP 405 Method Not Allowed\"}"
+#define PROBLEM(title, status, detail)                                      \
+    "{\"type\":\"about:blank\",\"title\":\"" title "\",\"status\":" #status \
+    ",\"detail\":\"" detail "\"}"
 #define SHOP_CONFIG                                                                       \
     "{'connector.class':'postgres','database.password':'[hidden]','topic.prefix':'shop'," \
     "'name':'shop'}"
@@ -255,7 +278,7 @@ static void test_errors(void **state)
     static const char *const unknown[] = {"/nosuch",
                                           "/connectors/shop/tasks-config",
                                           "//connectors",
-                                          "/v1",
+                                          "/v1x",
                                           "/connectors/shop/tasks/x/status",
                                           "/a/b/c/d/e/f/g/h/i/j",
                                           "/connectors/shop/config/x"};
@@ -278,7 +301,15 @@ static void test_errors(void **state)
     expect(f, "GET", "/connectors/%22%5C", 404,
            "{\"error_code\":404,\"message\":\"Connector \\\"\\\\ not found\"}");
     expect(f, "DELETE", "/connectors", 405, ERROR_405);
-    expect(f, "TRACE", "/v1/tables", 405, ERROR_405);
+    expect(f, "TRACE", "/health", 405, ERROR_405);
+    expect(f, "DELETE", "/v1/tables", 405,
+           PROBLEM("Method Not Allowed", 405, "HTTP 405 Method Not Allowed"));
+    expect(f, "GET", "/v1", 404, PROBLEM("Not Found", 404, "HTTP 404 Not Found"));
+    expect(f, "GET", "/v1/nosuch", 404, PROBLEM("Not Found", 404, "HTTP 404 Not Found"));
+    expect(f, "GET", "/v1/%zz", 400, PROBLEM("Bad Request", 400, "HTTP 400 Bad Request"));
+    expect(f, "GET", "/v1/connectors/shop/snapshots", 405, NULL);
+    assert_non_null(strstr(buf_cstr(&ask(f, "GET", "/v1/connectors/shop/snapshots", NULL)->headers),
+                           "Allow: POST, OPTIONS\r\n"));
     assert_non_null(strstr(buf_cstr(&ask(f, "PATCH", "/livez", NULL)->headers),
                            "Allow: HEAD, GET, OPTIONS\r\n"));
     assert_int_equal(ask(f, "OPTIONS", "/connectors", NULL)->status, 200);
@@ -372,6 +403,218 @@ static void test_host(void **state)
     stop(f);
 }
 
+/* A warehouse of shop, and one of shop's tables with names that need quotes. */
+static struct config *add_warehouse(struct fixture *f)
+{
+    const char *const pairs[] = {"topics.regex", "shop\\..*", "connection.url", "duckdb:x", NULL};
+    struct board_table t = {
+        .connector = "shop", .schema = "a.b", .name = "c", .state = TABLE_LIVE, .position = ""};
+    struct config *sink;
+
+    make_config(&sink, "warehouse", config_sink_settings, pairs);
+    board_add_connector(f->board, "warehouse", false, sink);
+    board_set_state(f->board, "warehouse", CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
+    board_set_table(f->board, &t);
+    t.connector = "other";
+    t.schema = "public";
+    t.name = "theirs";
+    board_set_table(f->board, &t);
+    return sink;
+}
+
+#define SHOP "/v1/connectors/shop/snapshots"
+
+/* What the answer to a POST must hold; of errors, a problem with that status and these words. */
+static void posts(struct fixture *f, const char *path, const char *body, long status,
+                  const char *words)
+{
+    struct answer *a = ask_with(f, "POST", path, NULL, body);
+    json_t *j = json_loads(buf_cstr(&a->body), 0, NULL);
+    char *text = json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS);
+
+    if (a->status != status || text == NULL || strstr(text, words) == NULL)
+        fail_msg("POST %s %s: %ld %s", path, body ? body : "", a->status, buf_cstr(&a->body));
+    if (status >= 400) {
+        assert_int_equal(json_integer_value(json_object_get(j, "status")), status);
+        assert_non_null(json_string_value(json_object_get(j, "title")));
+        assert_non_null(
+            strstr(buf_cstr(&a->headers), "Content-Type: application/problem+json\r\n"));
+    }
+    json_decref(j);
+    free(text);
+}
+
+/* What lies in the mailbox for shop, and is taken out: "id:schema/table " each. */
+static const char *taken(struct fixture *f)
+{
+    static char text[256];
+    struct arena *a = arena_new("test");
+    struct request *list;
+    int n, at = 0;
+
+    requests_take(f->requests, "shop", a, &list, &n);
+    text[0] = '\0';
+    for (int i = 0; i < n && at < (int)sizeof(text); i++)
+        at += snprintf(text + at, sizeof(text) - (size_t)at, "%d:%s/%s ", (int)list[i].id,
+                       list[i].schema ? list[i].schema : "*", list[i].table ? list[i].table : "*");
+    arena_free(a);
+    return text;
+}
+
+static void test_snapshots(void **state)
+{
+    struct fixture *f = start(NULL);
+    struct config *sink = add_warehouse(f);
+    struct answer *a;
+
+    (void)state;
+    posts(f, SHOP, "{\"tables\":[\"public.orders\"]}", 202,
+          "{\"connector\":\"shop\",\"id\":1,\"tables\":[\"public.orders\"]}");
+    assert_string_equal(taken(f), "1:public/orders ");
+    posts(f, SHOP, NULL, 202,
+          "\"id\":2,\"tables\":[\"\\\"a.b\\\".c\",\"public.items\",\"public.orders\"]}");
+    posts(f, SHOP "/", "{}", 202, "\"id\":3,");
+    posts(f, "/v1/connectors/warehouse/snapshots",
+          "{\"tables\":[\"public.orders\",\"\\\"a.b\\\".\\\"c\\\"\",\"public.orders\"]}", 202,
+          "{\"connector\":\"shop\",\"id\":4,\"tables\":[\"public.orders\",\"\\\"a.b\\\".c\"]}");
+    assert_string_equal(taken(f), "2:*/* 3:*/* 4:public/orders 4:a.b/c ");
+    a = ask_with(f, "POST", SHOP, "Content-Type: Application/JSON; charset=utf-8", "{}");
+    assert_int_equal(a->status, 202);
+    a = ask_with(f, "POST", SHOP, "Content-Type: text/plain", "");
+    assert_int_equal(a->status, 202);
+    assert_string_equal(taken(f), "5:*/* 6:*/* ");
+    stop(f);
+    config_free(sink);
+}
+
+static void test_snapshots_refused(void **state)
+{
+    struct fixture *f = start(NULL);
+    struct config *sink = add_warehouse(f);
+    static const char *const bodies[] = {"{",
+                                         "nonsense",
+                                         "[\"public.orders\"]",
+                                         "{\"tables\":null}",
+                                         "{\"tables\":\"public.orders\"}",
+                                         "{\"tables\":[]}",
+                                         "{\"tables\":[1]}",
+                                         "{\"tables\":[\"orders\"]}",
+                                         "{\"table\":[\"public.orders\"]}",
+                                         "{\"tables\":[\"public.orders\"],\"tables\":[\"a.b\"]}",
+                                         "{\"tables\":[\"public.orders\"]} {}",
+                                         "{\"tables\":[\"public.\\u0000\"]}",
+                                         "{\"tables\":[\"public.\xff\"]}",
+                                         "null",
+                                         "\"public.orders\"",
+                                         " ",
+                                         "\xef\xbb\xbf{}"};
+    static const char *const types[] = {"text/plain", "application/jsonx", "application/x-json",
+                                        "application/x-www-form-urlencoded", ""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        posts(f, SHOP, bodies[i], 400, "");
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        char header[80];
+
+        snprintf(header, sizeof(header), "Content-Type: %s", types[i]);
+        assert_int_equal(ask_with(f, "POST", SHOP, header, "{}")->status, 415);
+    }
+    posts(f, "/v1/connectors/shpo/snapshots", NULL, 404, "no connector shpo; did you mean shop?");
+    posts(f, "/v1/connectors/zzzzzzzzz/snapshots", NULL, 404, "there is: shop, dw h");
+    posts(f, "/v1/connectors/dw%20h%C3%A4user/snapshots", NULL, 404, "topics of no source");
+    posts(f, SHOP, "{\"tables\":[\"public.orders\",\"public.ordres\"]}", 404,
+          "no table public.ordres; did you mean public.orders?");
+    posts(f, SHOP, "{\"tables\":[\"public.theirs\"]}", 404, "no table public.theirs");
+    posts(f, SHOP, "{\"tables\":[\"a.b.c\"]}", 404, "did you mean \\\"a.b\\\".c?");
+    assert_string_equal(taken(f), "");
+    stop(f);
+    config_free(sink);
+}
+
+static void test_snapshots_conflict(void **state)
+{
+    struct fixture *f = start(NULL);
+    struct config *sink = add_warehouse(f);
+    int64_t id;
+
+    (void)state;
+    board_set_state(f->board, "shop", CONNECTOR_RUNNING, CONNECTOR_FAILED, "no slot is left");
+    posts(f, SHOP, NULL, 409, "mended: no slot is left");
+    posts(f, "/v1/connectors/warehouse/snapshots", NULL, 409, "Connector shop has failed");
+    board_set_state(f->board, "shop", CONNECTOR_RUNNING, CONNECTOR_UNASSIGNED, NULL);
+    board_set_state(f->board, "warehouse", CONNECTOR_RUNNING, CONNECTOR_FAILED, "no right");
+    posts(f, SHOP, NULL, 409, "Connector warehouse has failed");
+    board_set_state(f->board, "warehouse", CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
+    board_set_state(f->board, "shop", CONNECTOR_STOPPED, CONNECTOR_STOPPED, NULL);
+    posts(f, SHOP, NULL, 409, "shop is stopped");
+    posts(f, SHOP, "{\"tables\":[\"public.nosuch\"]}", 409, "shop is stopped");
+    board_set_state(f->board, "shop", CONNECTOR_RUNNING, CONNECTOR_RESTARTING, "the link is cut");
+    assert_string_equal(taken(f), "");
+    posts(f, SHOP, NULL, 202, "\"id\":1");
+    for (int i = 1; i < REQUESTS_MAX; i++)
+        assert_true(requests_add(f->requests, "other", NULL, NULL, &id));
+    posts(f, SHOP, NULL, 503, "Too many loads are waiting");
+    stop(f);
+    config_free(sink);
+}
+
+/* Who ends after its first load would never take a request. */
+static void test_snapshots_of_what_ends(void **state)
+{
+    const char *const pairs[] = {"topic.prefix", "once", "snapshot.mode", "initial_only", NULL};
+    struct fixture *f = start(NULL);
+    struct error err = {0};
+    struct config *once;
+
+    (void)state;
+    make_config(&once, "once", connector_settings, pairs);
+    board_add_connector(f->board, "once", true, once);
+    posts(f, "/v1/connectors/once/snapshots", NULL, 409, "once ends after its first load");
+    posts(f, SHOP, NULL, 202, "\"id\":1");
+    http_stop(f->server);
+    if (!http_start(&f->server, f->service, f->board, NULL, false, &f->port, &err))
+        fail_msg("%s", err.message);
+    posts(f, SHOP, NULL, 409, "shop ends after its first load");
+    stop(f);
+    config_free(once);
+}
+
+/* What other pages of a browser can send, and who may not ask at all. */
+static void test_post_guard(void **state)
+{
+    static const char *const evil[] = {"Origin: http://evil.example", "Origin: null",
+                                       "Origin: http://127.0.0.1:1", "Host: evil.example"};
+    struct fixture *f = start(NULL);
+    char origin[64];
+    struct answer *a;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(evil) / sizeof(evil[0]); i++) {
+        a = ask(f, "POST", SHOP, evil[i]);
+        if (a->status != 403)
+            fail_msg("%s: %ld", evil[i], a->status);
+        assert_non_null(strstr(buf_cstr(&a->headers), "application/problem+json"));
+        assert_int_equal(ask_with(f, "POST", SHOP, evil[i], "{}")->status, 403);
+    }
+    assert_string_equal(taken(f), "");
+    snprintf(origin, sizeof(origin), "Origin: http://127.0.0.1:%d", f->port);
+    assert_int_equal(ask(f, "POST", SHOP, origin)->status, 202);
+    assert_int_equal(ask(f, "GET", "/connectors", evil[0])->status, 200);
+    assert_string_equal(taken(f), "1:*/* ");
+    stop(f);
+
+    f = start("s3cret");
+    a = ask_with(f, "POST", SHOP, NULL, "{}");
+    assert_int_equal(a->status, 401);
+    assert_non_null(strstr(buf_cstr(&a->headers), "application/problem+json"));
+    assert_int_equal(ask_with(f, "POST", SHOP, "Authorization: Bearer wrong", "{}")->status, 401);
+    assert_string_equal(taken(f), "");
+    assert_int_equal(ask_with(f, "POST", SHOP, "Authorization: Bearer s3cret", "{}")->status, 202);
+    assert_string_equal(taken(f), "1:*/* ");
+    stop(f);
+}
+
 /* Sends bytes as they are; returns the answer's status, 0 if the connection was closed. */
 static int raw(struct fixture *f, const char *bytes, size_t n)
 {
@@ -452,6 +695,56 @@ static void test_hostile(void **state)
     stop(f);
 }
 
+/* A body of n blanks and {}, or {} in pieces of a chunked one. */
+static int sends(struct fixture *f, size_t n, bool chunked, const char *header)
+{
+    struct buf b = {0};
+    int status;
+
+    buf_printf(&b,
+               "POST " SHOP " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s"
+               "Content-Type: application/json\r\n",
+               header);
+    if (chunked)
+        buf_printf(&b, "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", n);
+    else
+        buf_printf(&b, "Content-Length: %zu\r\n\r\n", n);
+    for (size_t i = 2; i < n; i++)
+        buf_u8(&b, ' ');
+    buf_puts(&b, chunked ? "{}\r\n0\r\n\r\n" : "{}");
+    status = raw(f, (const char *)b.data, b.len);
+    buf_free(&b);
+    return status;
+}
+
+#define ANNOUNCED(size)                                                                          \
+    "POST " SHOP " HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: " size \
+    "\r\n\r\n"
+
+static void test_body_sizes(void **state)
+{
+    const size_t limit = 1024 * 1024;
+    struct fixture *f = start("t");
+    int status;
+
+    (void)state;
+    for (int chunked = 0; chunked < 2; chunked++) {
+        assert_int_equal(sends(f, 2, chunked, "Authorization: Bearer t\r\n"), 202);
+        assert_int_equal(sends(f, limit, chunked, "Authorization: Bearer t\r\n"), 202);
+        assert_int_equal(sends(f, limit, chunked, ""), 401);
+    }
+    assert_int_equal(sends(f, limit + 1, true, "Authorization: Bearer t\r\n"), 413);
+    assert_int_equal(sends(f, 4 * limit, true, ""), 413);
+    status = sends(f, 16 * limit, true, "Authorization: Bearer t\r\n"); /* cut off */
+    assert_true(status == 413 || status == 0);
+    assert_int_equal(sends(f, limit + 1, false, "Authorization: Bearer t\r\n"), 413);
+    assert_int_equal(sends(f, 8 * limit, false, ""), 413);
+    assert_int_equal(raw(f, ANNOUNCED("1048577"), sizeof(ANNOUNCED("1048577")) - 1), 413);
+    assert_string_equal(taken(f), "1:*/* 2:*/* 3:*/* 4:*/* ");
+    assert_int_equal(ask(f, "GET", "/livez", NULL)->status, 200); /* still there */
+    stop(f);
+}
+
 /* What http_start says of a listen setting. */
 static void try_listen(const char *listen_text, const char *token, bool next_free,
                        const char *words)
@@ -465,7 +758,7 @@ static void try_listen(const char *listen_text, const char *token, bool next_fre
     bool ok;
 
     make_config(&service, "service", config_service_settings, pairs);
-    ok = http_start(&s, service, b, next_free, &port, &err);
+    ok = http_start(&s, service, b, NULL, next_free, &port, &err);
     if (ok != (words == NULL) || (words && strstr(err.message, words) == NULL))
         fail_msg("listen %s: %s", listen_text, ok ? "started" : err.message);
     if (!ok) {
@@ -539,11 +832,21 @@ static void test_openapi(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_connectors), cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_health),     cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_token),      cmocka_unit_test(test_host),
-        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_connectors),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_health),
+        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_token),
+        cmocka_unit_test(test_host),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_openapi),
+        cmocka_unit_test(test_snapshots),
+        cmocka_unit_test(test_snapshots_refused),
+        cmocka_unit_test(test_snapshots_conflict),
+        cmocka_unit_test(test_snapshots_of_what_ends),
+        cmocka_unit_test(test_post_guard),
+        cmocka_unit_test(test_body_sizes),
     };
     int failed;
 

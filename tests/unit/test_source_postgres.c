@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Postgres source without a server: positions, SQLSTATEs, relations and the states of values.
+/* The Postgres source without a server: positions, relations and the states of values.
  */
-#include "source_postgres/pg_error.h"
 #include "source_postgres/row.h"
 #include "source_postgres/source_postgres.h"
 
@@ -37,18 +36,6 @@ static void positions(void **state)
     assert_int_equal(ops->position_compare("0/a", "0/A"), 0);
     assert_int_equal(ops->position_compare("what", "0/1"), -1);
     assert_true(ops->position_csn("1/2") == 0x100000002);
-}
-
-static void sqlstates(void **state)
-{
-    (void)state;
-    assert_int_equal(pg_error_kind("28P01"), ERROR_CONFIG);
-    assert_int_equal(pg_error_kind("57P03"), ERROR_RETRY);
-    assert_int_equal(pg_error_kind("40P01"), ERROR_RETRY);
-    assert_int_equal(pg_error_kind("58P01"), ERROR_FATAL);
-    assert_int_equal(pg_error_kind("22P02"), ERROR_DATA);
-    assert_int_equal(pg_error_kind("42501"), ERROR_CONFIG);
-    assert_int_equal(pg_error_kind("ZZZZZ"), ERROR_RETRY);
 }
 
 static struct column cols[3] = {
@@ -578,7 +565,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(positions),
-        cmocka_unit_test(sqlstates),
         cmocka_unit_test(relation_matches),
         cmocka_unit_test(relation_differs),
         cmocka_unit_test(relation_skipped),

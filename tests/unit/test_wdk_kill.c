@@ -14,6 +14,7 @@
 #include "config/file.h"
 #include "util/mem.h"
 #include "warehouse_duckdb/warehouse_duckdb.h"
+#include "wdk_kill_cases.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -28,95 +29,9 @@
 #include <cmocka.h>
 
 #define LEN(a) ((int)(sizeof(a) / sizeof((a)[0])))
-#define STATEMENTS 14
 
 static const struct warehouse_ops *ops = &warehouse_duckdb_ops;
 static const char *self;
-
-/* "@" alone appends N rows (keys from 0) to the stage, as a batch does: every third a delete. */
-#define STAGE "CREATE OR REPLACE TEMP TABLE stage(_op SMALLINT, id BIGINT, x VARCHAR)"
-#define DELETE_STAGED(T) "DELETE FROM " T " AS t USING temp.main.stage AS s WHERE t.id = s.id"
-#define INSERT_STAGED(T) \
-    "INSERT INTO " T " (id, x) SELECT s.id, s.x FROM temp.main.stage AS s WHERE s._op = 1"
-#define OWN "UPDATE penstock.checkpoints SET applied_at = now() WHERE connector = 'c'"
-#define MOVE "UPDATE penstock.checkpoints SET pos = pos + 1 WHERE connector = 'c'"
-#define LIVE "UPDATE penstock.tables SET state = 'live' WHERE id = 1"
-
-struct kill_case {
-    const char *name;
-    const char *statements[STATEMENTS]; /* one transaction */
-};
-
-/* Before each: s.t and s.u with 3N rows, s._penstock_load_7 with 2N, the books. */
-static const struct kill_case cases[] = {
-    {"batch", {OWN, STAGE, "@", DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), MOVE}},
-    {"batch of two tables",
-     {OWN, STAGE, "@", DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), STAGE, "@", DELETE_STAGED("s.u"),
-      INSERT_STAGED("s.u"), MOVE}},
-    {"pieces",
-     {OWN, STAGE, "@", DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), STAGE, "@", DELETE_STAGED("s.t"),
-      INSERT_STAGED("s.t"), MOVE}},
-    {"truncate and insert", {OWN, "DELETE FROM s.t", STAGE, "@", INSERT_STAGED("s.t"), MOVE}},
-    {"unresolved columns",
-     {OWN, STAGE, "@",
-      "UPDATE temp.main.stage AS s SET x = t.x FROM s.t AS t WHERE s.id % 2 = 0 AND t.id = s.id",
-      DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), MOVE}},
-    {"no key",
-     {OWN, STAGE, "@",
-      "DELETE FROM s.t WHERE rowid IN (SELECT t.rowid FROM s.t AS t JOIN temp.main.stage AS s ON "
-      "t.id = s.id)",
-      INSERT_STAGED("s.t"), MOVE}},
-    {"begin a load",
-     {"CREATE SCHEMA IF NOT EXISTS s2", "CREATE TABLE s2._penstock_load_8 (id BIGINT, x VARCHAR)",
-      "DELETE FROM penstock.tables WHERE id = 2",
-      "INSERT INTO penstock.tables VALUES (2, 'loading')"}},
-    {"begin a load again",
-     {"DROP TABLE IF EXISTS s._penstock_load_7",
-      "CREATE TABLE s._penstock_load_9 (id BIGINT, x VARCHAR)",
-      "DELETE FROM penstock.tables WHERE id = 1",
-      "INSERT INTO penstock.tables VALUES (1, 'loading')"}},
-    {"create and fill",
-     {"CREATE TABLE s._penstock_load_9 (id BIGINT, x VARCHAR)", STAGE, "@",
-      INSERT_STAGED("s._penstock_load_9"), MOVE}},
-    {"chunk of a load",
-     {LIVE, STAGE, "@", INSERT_STAGED("s._penstock_load_7"),
-      "INSERT INTO penstock.tables VALUES (77, 'chunk')"}},
-    {"first load takes its place",
-     {OWN, "ALTER TABLE s._penstock_load_7 RENAME TO \"New\"", LIVE, STAGE, "@",
-      DELETE_STAGED("s.\"New\""), INSERT_STAGED("s.\"New\""), MOVE}},
-    {"new load takes its place",
-     {OWN, "DROP TABLE s.t", "ALTER TABLE s._penstock_load_7 RENAME TO t", LIVE, STAGE, "@",
-      DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), MOVE}},
-    {"new load beside another table's rows",
-     {OWN, "DROP TABLE s.t", "ALTER TABLE s._penstock_load_7 RENAME TO t", LIVE, STAGE, "@",
-      DELETE_STAGED("s.u"), INSERT_STAGED("s.u"), STAGE, "@", DELETE_STAGED("s.t"),
-      INSERT_STAGED("s.t"), MOVE}},
-    {"new load keeps the old table",
-     {OWN, "ALTER TABLE s.t RENAME TO t_old", "ALTER TABLE s._penstock_load_7 RENAME TO t", LIVE,
-      STAGE, "@", DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), MOVE}},
-    {"added column",
-     {OWN, "ALTER TABLE s.t ADD COLUMN y VARCHAR", STAGE, "@", DELETE_STAGED("s.t"),
-      "INSERT INTO s.t (id, x, y) SELECT s.id, s.x, s.x FROM temp.main.stage AS s WHERE s._op = 1",
-      MOVE}},
-    {"added columns with a default",
-     {OWN, "ALTER TABLE s.t ADD COLUMN y INTEGER DEFAULT 7", "ALTER TABLE s.t ADD COLUMN z VARCHAR",
-      STAGE, "@", DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), MOVE}},
-    {"renamed column",
-     {OWN, "ALTER TABLE s.t RENAME COLUMN x TO x2", STAGE, "@", DELETE_STAGED("s.t"),
-      "INSERT INTO s.t (id, x2) SELECT s.id, s.x FROM temp.main.stage AS s WHERE s._op = 1", MOVE}},
-    {"widened key",
-     {OWN, "ALTER TABLE s.t ALTER id TYPE HUGEINT", STAGE, "@", DELETE_STAGED("s.t"),
-      INSERT_STAGED("s.t"), MOVE}},
-    {"all alterations",
-     {OWN, "DROP TABLE s.t", "ALTER TABLE s._penstock_load_7 RENAME TO t",
-      "ALTER TABLE s.t ADD COLUMN y VARCHAR", "ALTER TABLE s.u ADD COLUMN y VARCHAR", LIVE, STAGE,
-      "@", DELETE_STAGED("s.t"), INSERT_STAGED("s.t"), DELETE_STAGED("s.u"), INSERT_STAGED("s.u"),
-      MOVE}},
-    {"drop of a left-over", {"DROP TABLE IF EXISTS s._penstock_load_7", LIVE}},
-    {"upsert of the books",
-     {"DELETE FROM penstock.tables WHERE id = 1",
-      "INSERT INTO penstock.tables VALUES (1, 'refused')", LIVE, MOVE}},
-};
 
 static struct session *session;
 static struct warehouse *warehouse;
@@ -206,7 +121,9 @@ static void prepare(int n)
     exec("CREATE TABLE penstock.tables AS SELECT 1 AS id, 'loading' AS state");
     for (i = 0; i < LEN(tables); i++) {
         snprintf(sql, sizeof(sql),
-                 "CREATE TABLE s.%s AS SELECT i AS id, 'row ' || i AS x FROM range(%d) r(i)",
+                 "CREATE TABLE s.%s AS SELECT i AS id, 'row ' || i AS x, CAST(i %% 97 / 10.0 AS "
+                 "DECIMAL(10,2)) AS d, CAST(i %% 89 / 100.0 AS DECIMAL(2,2)) AS e FROM range(%d) "
+                 "r(i)",
                  tables[i], n * (i == 2 ? 2 : 3));
         exec(sql);
     }

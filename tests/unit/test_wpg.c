@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include "common/pg_sqlstate.h"
 #include "load/text.h"
 #include "util/mem.h"
 #include "warehouse_postgres/wpg.h"
@@ -319,41 +318,14 @@ static void test_natural_types_are_writable(void **state)
     arena_free(a);
 }
 
-static void test_sqlstates(void **state)
-{
-    char message[] = "invalid input syntax for type integer: \"secret\"";
-    char quoted[] = "value \"12345678901\" is out of range for type integer";
-
-    (void)state;
-    assert_int_equal(pg_sqlstate_kind("08006"), ERROR_RETRY);
-    assert_int_equal(pg_sqlstate_kind("08P01"), ERROR_FATAL);
-    assert_int_equal(pg_sqlstate_kind("57P01"), ERROR_RETRY);
-    assert_int_equal(pg_sqlstate_kind("40P01"), ERROR_RETRY);
-    assert_int_equal(pg_sqlstate_kind("55P03"), ERROR_RETRY);
-    assert_int_equal(pg_sqlstate_kind("53100"), ERROR_RETRY);
-    assert_int_equal(pg_sqlstate_kind("28P01"), ERROR_CONFIG);
-    assert_int_equal(pg_sqlstate_kind("3D000"), ERROR_CONFIG);
-    assert_int_equal(pg_sqlstate_kind("42501"), ERROR_CONFIG);
-    assert_int_equal(pg_sqlstate_kind("22003"), ERROR_DATA);
-    assert_int_equal(pg_sqlstate_kind("23505"), ERROR_DATA);
-    assert_int_equal(pg_sqlstate_kind("42703"), ERROR_FATAL);
-    assert_int_equal(pg_sqlstate_kind("25P02"), ERROR_FATAL);
-    assert_int_equal(pg_sqlstate_kind(""), ERROR_RETRY);
-    pg_message_mask(message);
-    assert_string_equal(message, "invalid input syntax for type integer");
-    pg_message_mask(quoted);
-    assert_string_equal(quoted, "value \"\" is out of range for type integer");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numeric),   cmocka_unit_test(test_numeric_limits),
-        cmocka_unit_test(test_integers),  cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_times),     cmocka_unit_test(test_interval),
-        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_type_names),
-        cmocka_unit_test(test_dialect),   cmocka_unit_test(test_natural_types_are_writable),
-        cmocka_unit_test(test_sqlstates),
+        cmocka_unit_test(test_numeric),  cmocka_unit_test(test_numeric_limits),
+        cmocka_unit_test(test_integers), cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_times),    cmocka_unit_test(test_interval),
+        cmocka_unit_test(test_bytes),    cmocka_unit_test(test_type_names),
+        cmocka_unit_test(test_dialect),  cmocka_unit_test(test_natural_types_are_writable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loads' thread: its own connection to the source, its own session. One group after another:
+ *
+ *   1. the publication holds the tables, the catalogue says what they are now (load_group.c);
+ *   2. the stream begins to spool their changes: everything read before is older than
+ *   3. the point S, a temporary slot's; the tables are what they were at 1, else again;
+ *   4. the stream learns S; the copies are made (snapshot.c); each takes in its spool
+ *      (load_catch_up.c); the sink puts it in its place (sink_load.c).
+ *
+ * Whatever fails is tried again with back-off, while the stream goes on. At the end of the attempt
+ * an unfinished copy is dropped; one that is complete waits, with its spool, for the next attempt.
+ */
+#include "pipeline/loads_internal.h"
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REST_MS 100
+#define REVIEW_MS 10000
+#define REVIEW_REST 100 /* at least so many times as long as the last review took */
+
+/* --- the stream does something for us --- */
+
+bool loads_ask(struct loads *l, struct loads_ask *a, struct error *err)
+{
+    bool ok;
+
+    pthread_mutex_lock(&l->lock);
+    a->done = false;
+    l->ask = a;
+    while (!a->done && !atomic_load(&l->stop))
+        pthread_cond_wait(&l->moved, &l->lock);
+    l->ask = NULL;
+    ok = a->done && a->ok;
+    if (!a->done)
+        error_set(err, ERROR_RETRY, "stopped");
+    else if (!a->ok)
+        *err = a->err;
+    pthread_mutex_unlock(&l->lock);
+    return ok;
+}
+
+bool loads_serve(struct loads *l, struct feed *feed, struct error *err)
+{
+    struct loads_ask *a;
+    bool ok = true;
+
+    pthread_mutex_lock(&l->lock);
+    a = l->ask;
+    if (a != NULL && !a->done) {
+        if (a->load != NULL)
+            a->ok = feed_load(feed, a->load, a->s, a->point, &a->err);
+        else
+            a->ok = feed_stop_table(feed, a->oid, TABLE_LOADING, a->why, &a->err);
+        a->done = true;
+        ok = a->ok;
+        if (!ok)
+            *err = a->err;
+        pthread_cond_broadcast(&l->moved);
+    }
+    if (ok && l->failed) {
+        *err = l->err;
+        ok = false;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return ok;
+}
+
+/* --- connections --- */
+
+bool loads_connect(struct loads *l, struct error *err)
+{
+    struct pipeline *p = l->p;
+    struct source_identity id;
+
+    if (l->src == NULL && !p->o.source->open(&l->src, p->o.source_config, err))
+        return false;
+    if (!l->connected) {
+        if (!p->o.source->connect(l->src, &id, err))
+            return false;
+        if (strcmp(id.system, p->identity.system) != 0 || id.timeline != p->identity.timeline ||
+            id.database_oid != p->identity.database_oid)
+            return error_set(err, ERROR_RETRY, "another server answers at this address now");
+        l->connected = true;
+    }
+    if (l->books.session == NULL) {
+        l->books = p->books;
+        l->books.session = NULL;
+        if (!pipeline_connect(p, "loads", true, &l->books.session, err))
+            return false;
+    }
+    return true;
+}
+
+static void disconnect(struct loads *l)
+{
+    pipeline_disconnect(l->p, l->books.session);
+    l->books.session = NULL;
+    l->connected = false; /* its connections are made again */
+}
+
+/* --- the thread --- */
+
+static bool due(struct loads *l)
+{
+    int64_t now = clock_mono_ms();
+    bool any = false;
+    struct want *w;
+    size_t at = 0;
+
+    pthread_mutex_lock(&l->p->lock);
+    while (!any && (w = map_next(l->p->wants, &at)) != NULL)
+        any = w->pending && w->due_ms <= now;
+    pthread_mutex_unlock(&l->p->lock);
+    return any;
+}
+
+static bool catch_up(struct loads *l, struct load *d, struct error *err)
+{
+    struct error why;
+
+    if (load_catch_up(l->p, &l->books, d, &l->stop, err))
+        return true;
+    why = *err;
+    return err->kind == ERROR_DATA && load_give_up(l->p, &l->books, d, &why, err);
+}
+
+/* Copies that are worth nothing ask again; those that wait for their spool get it. */
+static bool tend(struct loads *l, struct error *err)
+{
+    struct load *d;
+
+    for (d = l->list; d != NULL; d = d->next) {
+        if (atomic_load(&d->live) || d->asked_again)
+            continue;
+        if (atomic_load(&d->void_)) {
+            const struct table *t = d->flow->table;
+
+            d->asked_again = true;
+            if (!loads_newer(l, d))
+                loads_want(l->p, t->oid, t->schema, t->name, "its load starts again", 200);
+        } else if (atomic_load(&d->copied) && !atomic_load(&d->ready) &&
+                   clock_mono_ms() >= d->retry_ms) {
+            if (!loads_connect(l, err) || !catch_up(l, d, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool review_due(const struct loads *l)
+{
+    return clock_mono_ms() >= l->review_ms;
+}
+
+static bool review(struct loads *l, struct error *err)
+{
+    int64_t began = clock_mono_ms(), took;
+    bool ok = loads_connect(l, err) && loads_review(l, err);
+
+    took = (clock_mono_ms() - began) * REVIEW_REST;
+    l->review_ms = clock_mono_ms() + (took > REVIEW_MS ? took : REVIEW_MS);
+    return ok;
+}
+
+static bool round_of(struct loads *l, struct error *err)
+{
+    loads_take_requests(l);
+    if (!tend(l, err))
+        return false;
+    if (due(l))
+        return loads_connect(l, err) && loads_run_group(l, err);
+    return !review_due(l) || review(l, err);
+}
+
+static void rest(struct loads *l, int ms)
+{
+    int64_t until = clock_mono_ms() + ms;
+
+    while (!atomic_load(&l->stop) && clock_mono_ms() < until)
+        clock_sleep_ms(REST_MS / 4);
+}
+
+static void give_up(struct loads *l, const struct error *err)
+{
+    pthread_mutex_lock(&l->lock);
+    l->err = *err;
+    l->failed = true;
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void *loads_main(void *arg)
+{
+    struct loads *l = arg;
+    struct retry retry = {0};
+    struct error err;
+
+    log_set_connector(l->p->o.source_name);
+    while (!atomic_load(&l->stop)) {
+        error_clear(&err);
+        if (round_of(l, &err)) {
+            retry_reset(&retry);
+            rest(l, REST_MS);
+            continue;
+        }
+        if (atomic_load(&l->stop))
+            break;
+        if (err.kind == ERROR_FATAL || err.kind == ERROR_CONFLICT) {
+            give_up(l, &err);
+            break;
+        }
+        log_failure(LOG_WARN, "load: tried again", &err);
+        disconnect(l);
+        rest(l, retry_next_ms(&retry));
+    }
+    return NULL;
+}
+
+/* --- complete copies of an attempt before --- */
+
+static struct load *load_resumed(struct loads *l, struct flow *f)
+{
+    struct load *d = loads_add(l, f);
+
+    d->over_live = false;
+    d->rows = f->rec.rows;
+    atomic_store(&d->s, f->rec.s);
+    atomic_store(&d->committed, f->rec.spool_bytes);
+    atomic_store(&d->begun, true);
+    atomic_store(&d->copied, true);
+    atomic_store(&d->registered, true);
+    return d;
+}
+
+static bool is_streamed(const struct pipeline *p, uint32_t oid)
+{
+    int i;
+
+    for (i = 0; i < p->nflows; i++) {
+        if (p->flows[i]->rec.table->oid == oid)
+            return p->flows[i]->decoder != NULL;
+    }
+    return false;
+}
+
+bool loads_resume(struct loads *l, struct feed *feed, struct error *err)
+{
+    struct pipeline *p = l->p;
+    int i;
+
+    for (i = 0; i < p->nresumes; i++) {
+        struct flow *f = p->resumes[i];
+        struct load *d = load_resumed(l, f);
+
+        d->over_live = is_streamed(p, f->table->oid);
+        d->spool = f->spool;
+        f->spool = NULL;
+        d->applied = f->spool_at;
+        d->applied_csn = f->spool_csn;
+        d->applied_us = f->spool_us;
+        log_info("load goes on with its spool table=%s.%s load=%lld bytes=%lld", f->table->schema,
+                 f->table->name, (long long)f->rec.load, (long long)f->rec.spool_bytes);
+        if (!feed_resume(feed, d, err))
+            return false;
+    }
+    return true;
+}
+
+/* Spools that no load of the books goes on with. */
+static void sweep_spools(struct loads *l)
+{
+    struct pipeline *p = l->p;
+    char *mine = flow_spool_path(p, 0, 0); /* DIR/spool/SOURCE.0.0 */
+    char *name = strrchr(mine, '/');
+    size_t n = strlen(name + 1) - strlen("0.0");
+    const struct dirent *e;
+    struct load *d;
+    DIR *dir;
+
+    *name = '\0';
+    dir = opendir(mine);
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        char *path;
+
+        if (strncmp(e->d_name, name + 1, n) != 0 ||
+            strspn(e->d_name + n, "0123456789.") != strlen(e->d_name + n))
+            continue;
+        path = mem_printf("%s/%s", mine, e->d_name);
+        for (d = l->list; d != NULL && strcmp(d->spool_path, path) != 0; d = d->next)
+            ;
+        if (d == NULL)
+            spool_remove(path);
+        mem_free(path);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    mem_free(mine);
+}
+
+bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, struct error *err)
+{
+    struct loads *l = mem_calloc(1, sizeof(*l));
+
+    l->p = p;
+    l->arena = arena_new("loads");
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->moved, NULL);
+    l->review_ms = clock_mono_ms() + REVIEW_MS;
+    *out = l;
+    if (!loads_resume(l, feed, err))
+        return false;
+    sweep_spools(l);
+    l->started = pthread_create(&l->thread, NULL, loads_main, l) == 0;
+    return l->started || error_set(err, ERROR_RETRY, "the loads' thread could not be started");
+}
+
+void loads_stop(struct loads *l)
+{
+    if (l == NULL)
+        return;
+    atomic_store(&l->stop, true);
+    pthread_mutex_lock(&l->lock);
+    pthread_cond_broadcast(&l->moved);
+    pthread_mutex_unlock(&l->lock);
+    if (l->src != NULL && l->started)
+        l->p->o.source->cancel(l->src);
+    pipeline_cancel_loads(l->p);
+    if (l->started)
+        pthread_join(l->thread, NULL);
+    l->started = false;
+}
+
+void loads_free(struct loads *l)
+{
+    struct load *d, *next;
+
+    if (l == NULL)
+        return;
+    for (d = l->list; d != NULL; d = next) {
+        next = d->next;
+        spool_close(d->spool);
+        mem_free(d->spool_path);
+        mem_free(d);
+    }
+    pipeline_disconnect(l->p, l->books.session);
+    l->p->o.source->close(l->src);
+    pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->moved);
+    arena_free(l->arena);
+    mem_free(l->stopped);
+    mem_free(l);
+}
+
+/* --- the list --- */
+
+struct load *loads_add(struct loads *l, struct flow *f)
+{
+    struct load *d = mem_calloc(1, sizeof(*d));
+
+    d->flow = f;
+    d->spool_path = flow_spool_path(l->p, f->table->oid, f->rec.load);
+    d->next = l->list; /* newest first */
+    l->list = d;
+    return d;
+}
+
+bool loads_newer(const struct loads *l, const struct load *than)
+{
+    const struct load *d;
+
+    for (d = l->list; d != NULL && d != than; d = d->next) {
+        if (d->flow->table->oid == than->flow->table->oid)
+            return true;
+    }
+    return false;
+}

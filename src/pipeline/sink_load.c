@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sink's part in a load: the table's changes go to its spool (beside its live copy, where that
+ * goes on); each checkpoint says how much of the spool it covers, and, once the copy is complete,
+ * that it is; and the copy takes the table's place in a batch that also brings the rest of the
+ * spool. What cannot be spooled makes the copy worthless: it starts again, and nobody else waits.
+ */
+#include "pipeline/batch.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#include <stdio.h>
+
+static bool spool_open_new(struct sink *s, struct load *l, struct error *err)
+{
+    const struct flow *f = l->flow;
+    struct spool_identity id = {
+        .connector = s->p->o.sink_name,
+        .source = s->p->o.source_name,
+        .schema = f->table->schema,
+        .table = f->table->name,
+        .oid = f->table->oid,
+        .load = f->rec.load,
+        .value_id = f->value_id,
+        .key_id = f->key_id,
+        .value_schema = f->value_schema,
+        .key_schema = f->key_schema,
+    };
+
+    return spool_create(&l->spool, l->spool_path, &id, err);
+}
+
+bool sink_load_begin(struct sink *s, struct load *l, struct error *err)
+{
+    struct sink_table *t = sink_table(s, l->flow->table->oid);
+
+    if (t->load != NULL && t->load != l) {
+        spool_close(t->load->spool);
+        t->load->spool = NULL;
+        atomic_store(&t->load->void_, true);
+    }
+    t->load = l;
+    l->attached = true;
+    map_put_u32(s->by_schema, l->flow->value_id, t);
+    return l->spool != NULL || spool_open_new(s, l, err); /* resumed ones have theirs */
+}
+
+static void lose(struct sink *s, struct load *l, const char *why)
+{
+    int64_t point = atomic_load(&l->s);
+
+    l->lost_csn = s->tx_csn;
+    if (point == 0 || s->tx_csn < point || atomic_load(&l->void_))
+        return;
+    log_warn("load starts again table=%s.%s why=%s", l->flow->table->schema, l->flow->table->name,
+             why);
+    atomic_store(&l->void_, true);
+}
+
+bool sink_load_row(struct sink *s, struct sink_table *t, const struct event *e, struct error *err)
+{
+    struct load *l = t->load;
+    struct error full;
+    uint32_t id = 0;
+
+    if (l->done || atomic_load(&l->void_) || s->tx_csn < atomic_load(&l->s))
+        return true;
+    wire_schema_id(e->value, e->value_len, &id);
+    if (id != l->flow->value_id) {
+        lose(s, l, "the table was altered meanwhile");
+        return true;
+    }
+    if (spool_length(l->spool) >= s->spool_limit) {
+        lose(s, l, "its spool has reached spool.limit.bytes");
+        return true;
+    }
+    if (spool_append(l->spool, e, s->tx_csn, s->tx_us, &full))
+        return true;
+    (void)err;
+    log_failure(LOG_WARN, "spool", &full);
+    lose(s, l, "its spool could not be written");
+    return true;
+}
+
+/* In the books before the checkpoint covers it: length of the spool; that the copy is complete. */
+static bool save(struct sink *s, struct load *l, struct error *err)
+{
+    const struct table_record *rec = &l->flow->rec;
+    int64_t length;
+
+    FAILPOINT("load.before-spool-sync");
+    if (!spool_sync(l->spool, &length, err)) {
+        log_failure(LOG_WARN, "spool", err);
+        atomic_store(&l->void_, true);
+        return true;
+    }
+    l->copied_said = !atomic_load(&l->registered) && atomic_load(&l->copied);
+    if ((length == atomic_load(&l->committed) ||
+         books_spool(&s->books, rec->table->oid, rec->load, length, -1, err)) &&
+        (!l->copied_said ||
+         books_table_loaded(&s->books, rec->table->oid, rec->load, l->rows, err)))
+        return true;
+    if (err->kind != ERROR_CONFLICT)
+        return false;
+    err->kind = ERROR_RETRY;
+    return atomic_load(&l->void_); /* its row has gone meanwhile */
+}
+
+static bool is_saved(const struct load *l)
+{
+    return l != NULL && !l->done && !atomic_load(&l->void_) && l->visible;
+}
+
+void sink_loads_open(struct sink *s)
+{
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        struct load *l = s->tables[i]->load;
+
+        if (l != NULL)
+            l->visible = atomic_load(&l->begun);
+    }
+}
+
+bool sink_loads_save(struct sink *s, struct error *err)
+{
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        struct load *l = s->tables[i]->load;
+
+        if (is_saved(l) && !save(s, l, err))
+            return false;
+    }
+    return true;
+}
+
+void sink_loads_saved(struct sink *s)
+{
+    int i;
+
+    for (i = 0; i < s->ntables; i++) {
+        struct load *l = s->tables[i]->load;
+
+        if (!is_saved(l))
+            continue;
+        atomic_store(&l->committed, spool_length(l->spool));
+        if (l->copied_said)
+            atomic_store(&l->registered, true);
+    }
+}
+
+bool sink_load_passes(const struct sink *s, const struct load *l)
+{
+    if (l == NULL || l->done || atomic_load(&l->void_) || !atomic_load(&l->ready) ||
+        clock_mono_ms() < l->retry_ms)
+        return false;
+    return s->p->o.source->position_csn(batch_reach(s)) >= atomic_load(&l->s) ||
+           (s->tx_open && s->tx_csn >= atomic_load(&l->s));
+}
+
+bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err)
+{
+    struct load *l = t->load;
+    struct pipeline *p = s->p;
+
+    p->bad_load = l->flow->rec.load;
+    if (!books_table_loaded(&s->books, t->oid, l->flow->rec.load, l->rows, err) ||
+        !golive_table(&s->books, l->flow, err))
+        return false;
+    p->bad_load = 0;
+    FAILPOINT("load.in-its-place");
+    l->flow->rec.rows = l->rows;
+    loader_free(t->loader); /* with what was collected for the copy that goes */
+    t->flow = l->flow;
+    t->loader = loader_new(p->o.warehouse, s->session, t->flow->target, t->flow->decoder, t->oid,
+                           pipeline_overflow_mode(p));
+    map_put_u32(s->by_schema, t->flow->value_id, t);
+    t->live = t->pending = true; /* pending until the commit */
+    t->frozen = t->unsaid = t->touched = t->applied = false;
+    t->delta = 0;
+    t->truncated = false;
+    t->nalters = t->nolds = 0;
+    l->done = true;
+    return true;
+}
+
+/* A copy of the row that lives until the piece is applied. */
+static bool collect_row(struct sink *s, struct sink_table *t, const struct event *e, int64_t csn,
+                        int64_t us, struct error *err)
+{
+    struct event kept = *e;
+
+    kept.key = e->key_len > 0 ? arena_memdup(s->lifted, e->key, e->key_len) : NULL;
+    kept.value = arena_memdup(s->lifted, e->value, e->value_len);
+    kept.old_key = e->old_key_len > 0 ? arena_memdup(s->lifted, e->old_key, e->old_key_len) : NULL;
+    s->held_bytes += e->key_len + e->value_len + e->old_key_len;
+    return sink_collect(s, t, &kept, csn, us, err);
+}
+
+bool sink_load_finish(struct sink *s, struct sink_table *t, struct error *err)
+{
+    struct load *l = t->load;
+    struct spool_reader *r = NULL;
+    struct event e = {.kind = EVENT_ROW};
+    int64_t csn, us, at, end;
+    bool ok;
+
+    s->p->bad_load = l->flow->rec.load;
+    ok = spool_flush(l->spool, &end, err);
+    ok = ok && spool_reader_open(&r, l->spool_path, l->applied, end, err);
+    if (ok)
+        spool_reader_at(r, l->applied_csn, l->applied_us);
+    while (ok) {
+        ok = spool_next(r, &e, &csn, &us, &at, err);
+        if (!ok || e.kind != EVENT_ROW)
+            break;
+        if (csn < atomic_load(&l->s))
+            continue;
+        ok = collect_row(s, t, &e, csn, us, err);
+        if (ok && !(e.flags & EVENT_MOVED) && (int64_t)s->held_bytes >= s->batch_bytes)
+            ok = batch_apply_piece(s, err);
+    }
+    ok = ok && (!t->touched || batch_apply_table(s, t, err));
+    spool_reader_close(r);
+    if (ok)
+        s->p->bad_load = 0;
+    if (!ok && err->kind == ERROR_DATA && err->table == 0) {
+        err->table = t->oid; /* the spool is broken: it is loaded again */
+        err->reload = true;
+    }
+    return ok;
+}

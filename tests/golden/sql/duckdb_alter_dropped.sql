@@ -1,0 +1,21 @@
+CREATE SCHEMA IF NOT EXISTS "public";
+CREATE TABLE "public"."t" ("id" BIGINT, "a" VARCHAR, "b" VARCHAR, "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
+-- version 2
+CREATE OR REPLACE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" SMALLINT, "_penstock_mask" VARCHAR, "_penstock_o1" BIGINT, "id" BIGINT, "b" VARCHAR, "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
+DELETE FROM "public"."t" AS t USING temp.main."_penstock_stage_16385" AS s WHERE t."id" = s."id";
+INSERT INTO "public"."t" ("id", "b", "_penstock_csn", "_penstock_committed_at") SELECT s."id", s."b", s."_penstock_csn", s."_penstock_committed_at" FROM temp.main."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1;
+DROP TABLE "_penstock_stage_16385";
+-- version 3
+ALTER TABLE "public"."t" RENAME COLUMN "a" TO "a__dropped_2";
+ALTER TABLE "public"."t" ADD COLUMN "a" VARCHAR;
+CREATE OR REPLACE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" SMALLINT, "_penstock_mask" VARCHAR, "_penstock_o1" BIGINT, "id" BIGINT, "b" VARCHAR, "a" VARCHAR, "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
+DELETE FROM "public"."t" AS t USING temp.main."_penstock_stage_16385" AS s WHERE t."id" = s."id";
+INSERT INTO "public"."t" ("id", "b", "a", "_penstock_csn", "_penstock_committed_at") SELECT s."id", s."b", s."a", s."_penstock_csn", s."_penstock_committed_at" FROM temp.main."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1;
+DROP TABLE "_penstock_stage_16385";
+-- version 4
+ALTER TABLE "public"."t" RENAME COLUMN "a" TO "a__dropped_4";
+ALTER TABLE "public"."t" ADD COLUMN "a" VARCHAR;
+CREATE OR REPLACE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" SMALLINT, "_penstock_mask" VARCHAR, "_penstock_o1" BIGINT, "id" BIGINT, "b" VARCHAR, "a" VARCHAR, "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
+DELETE FROM "public"."t" AS t USING temp.main."_penstock_stage_16385" AS s WHERE t."id" = s."id";
+INSERT INTO "public"."t" ("id", "b", "a", "_penstock_csn", "_penstock_committed_at") SELECT s."id", s."b", s."a", s."_penstock_csn", s."_penstock_committed_at" FROM temp.main."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1;
+DROP TABLE "_penstock_stage_16385";

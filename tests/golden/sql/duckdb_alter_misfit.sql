@@ -1,0 +1,9 @@
+CREATE SCHEMA IF NOT EXISTS "public";
+CREATE TABLE "public"."t" ("id" BIGINT, "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
+-- version 2
+ALTER TABLE "public"."t" ADD COLUMN "d" SMALLINT DEFAULT 'a number with more decimal places';
+ALTER TABLE "public"."t" ALTER COLUMN "d" DROP DEFAULT;
+CREATE OR REPLACE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" SMALLINT, "_penstock_mask" VARCHAR, "_penstock_o1" BIGINT, "id" BIGINT, "d" DECIMAL(10,2), "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
+DELETE FROM "public"."t" AS t USING temp.main."_penstock_stage_16385" AS s WHERE t."id" = s."id";
+INSERT INTO "public"."t" ("id", "d", "_penstock_csn", "_penstock_committed_at") SELECT s."id", s."d", s."_penstock_csn", s."_penstock_committed_at" FROM temp.main."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1;
+DROP TABLE "_penstock_stage_16385";

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Death at every step between two durable effects (src/util/failpoint.h).
+
+One scripted life of a program with both warehouses: first loads, changes, an alteration, a
+truncate, a new table, a restart, a stop. What it reaches is found out by running it; then it is
+lived again for every such point, with a kill there, at the first time and at a later one, and goes
+on with a program that does not die. In the end both warehouses must be equal to the source and
+nothing may be left over."""
+import fcntl
+import os
+import subprocess
+import uuid
+
+import duckdb
+import harness
+import pytest
+from both import KINDS, Both
+from harness import lsn, wait_for
+
+SHARDS = 6  # tests that run in parallel; each takes the points of its number
+BUILT = os.path.join(harness.ROOT, "build", "failpoints")
+PROGRAM = os.path.join(BUILT, "penstock")
+
+# Not on the way of a life without accidents: reached after another death.
+CHAINS = {
+    "slot.before-drop": ["slot.after-make", "slot.before-drop"],
+    "slot.after-drop": ["slot.after-make", "slot.after-drop"],
+}
+
+FENCE = "CREATE TABLE fence (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO fence VALUES (1, 0)"
+SCHEMA = """
+CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, bio text);
+ALTER TABLE people ALTER bio SET STORAGE EXTERNAL;
+CREATE TABLE visits (id int PRIMARY KEY, who int, at timestamptz);
+CREATE TABLE lines (line text, n int);
+ALTER TABLE lines REPLICA IDENTITY FULL;
+INSERT INTO people SELECT i, 'p' || i, repeat(md5(i::text), 90) FROM generate_series(1, 60) i;
+INSERT INTO visits SELECT i, 1 + i % 60, now() FROM generate_series(1, 400) i;
+INSERT INTO lines SELECT 'l' || i % 7, i % 3 FROM generate_series(1, 40) i;
+"""
+TABLES = ["public.people", "public.visits", "public.lines", "public.fence"]
+CHANGES = [
+    "INSERT INTO people SELECT i, 'q', 'b' FROM generate_series(61, 70) i",
+    "UPDATE people SET name = name || 'x' WHERE id % 3 = 0",
+    "UPDATE people SET id = -id WHERE id % 7 = 0",
+    "DELETE FROM visits WHERE id % 5 = 0",
+    "DELETE FROM lines WHERE ctid = (SELECT min(ctid) FROM lines); INSERT INTO lines VALUES ('l1', 1)",
+    "UPDATE visits SET who = who + 1 WHERE id < 50",
+]
+ALTERATION = ["ALTER TABLE people ADD COLUMN age int DEFAULT 7",
+              "UPDATE people SET age = id WHERE id % 2 = 0",
+              "ALTER TABLE visits ALTER who TYPE bigint",  # rewrites: loaded again
+              "INSERT INTO visits VALUES (1001, 1, now())"]
+TRUNCATE = ["TRUNCATE visits", "INSERT INTO visits VALUES (1, 1, now()), (2, 2, NULL)"]
+NEW_TABLE = ["CREATE TABLE later (id int PRIMARY KEY, v text)",
+             "INSERT INTO later SELECT i, 'v' FROM generate_series(1, 30) i"]
+WHILE_STOPPED = ["UPDATE people SET name = 'later' WHERE id % 4 = 0", "DELETE FROM visits WHERE id = 2"]
+
+
+@pytest.fixture(scope="session")
+def program():
+    """`make failpoints`: what is there already is not built again; one worker at a time."""
+    os.makedirs(BUILT, exist_ok=True)
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    with open(os.path.join(BUILT, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        r = subprocess.run(["make", "-j2", "failpoints"], cwd=harness.ROOT, env=env,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert r.returncode == 0, r.stdout[-3000:] + r.stderr[-3000:]
+    return PROGRAM
+
+
+def all_points(program):
+    r = subprocess.run([program, "version", "--failpoints"], capture_output=True, text=True,
+                       check=True)
+    names = r.stdout.split()
+    assert names and len(set(names)) == len(names), "a failpoint's name is used twice"
+    return names
+
+
+class Life:
+    """deaths: what PENSTOCK_FAILPOINT is for one program after another; then none. Who does not
+    reach it before it is stopped leaves the next one to the next program."""
+
+    def __init__(self, b, deaths=(), log=None):
+        self.b, self.deaths, self.log = b, list(deaths), log
+        self.died = []
+        self.tables = list(TABLES)
+
+    def start(self):
+        env = {"PENSTOCK_FAILPOINT_LOG": self.log} if self.log else {}
+        if self.deaths:
+            env["PENSTOCK_FAILPOINT"] = self.deaths[0]
+        self.b.p.env = env
+        self.b.p.start()
+
+    def revive(self):
+        """After a death that was asked for."""
+        p = self.b.p
+        code = p.process.wait(10)
+        assert code == -9 and self.deaths, f"ended with {code}:\n{p.log()[-3000:]}"
+        self.died.append(self.deaths.pop(0))
+        self.start()
+
+    def until(self, what, condition, timeout=40):
+        while True:
+            try:
+                if wait_for(what, lambda: self.b.p.process.poll() is not None and "dead"
+                            or condition(), timeout, interval=0.03) != "dead":
+                    return
+            except AssertionError as e:
+                states = {k: self.b.tables(k) for k in KINDS}
+                raise AssertionError(f"{e}\n{states}\n{self.b.p.log()[-6000:]}") from None
+            self.revive()
+
+    def settled(self):
+        """Every table is live and the checkpoint is past what the source's log holds now."""
+        want = {("to_" + k, t) for k in KINDS for t in self.tables}
+        end = lsn(self.one("UPDATE public.fence SET n = n + 1 RETURNING "
+                           "pg_current_wal_insert_lsn()::text"))
+
+        def there():
+            live = {(t["connector"], f"{t['schema']}.{t['table']}")
+                    for t in self.b.p.json("/v1/tables") if t["state"] == "live"}
+            return want <= live and lsn(self.one(
+                "SELECT coalesce(min(confirmed_flush_lsn), '0/0')::text FROM pg_replication_slots "
+                "WHERE NOT temporary AND database = current_database()")) >= end
+        self.until("live and caught up", there)
+
+    def one(self, sql):
+        return self.source.execute(sql).fetchone()[0]
+
+    def run(self, *statements):
+        for s in statements:
+            self.source.execute(s)
+
+    def stop(self):
+        p = self.b.p
+        p.process.terminate()
+        while p.process.wait(15) != 0:
+            self.revive()
+            self.settled()
+            p.process.terminate()
+        p.process = None
+        self.deaths = self.deaths[1:]
+
+    def live(self):
+        with self.b.source.connect(self.b.db) as self.source:
+            self.run(SCHEMA)
+            self.start()
+            self.settled()
+            for step in (CHANGES, ALTERATION, TRUNCATE):
+                self.run(*step)
+                self.settled()
+            self.stop()
+            self.run(*NEW_TABLE, *WHILE_STOPPED)
+            self.tables.append("public.later")
+            self.start()
+            self.settled()
+            self.stop()
+        self.b.assert_equal(*self.tables)
+        self.nothing_is_left()
+        return self
+
+    def nothing_is_left(self):
+        b = self.b
+        left = "table_name LIKE '\\_penstock\\_%' ESCAPE '\\'"
+        asides = b.warehouse.sql(f"SELECT table_name FROM information_schema.tables WHERE {left}",
+                                 b.wdb)
+        with duckdb.connect(b.duck, read_only=True) as c:
+            asides += c.execute("SELECT table_name FROM information_schema.tables WHERE " +
+                                left).fetchall()
+        assert asides == [], asides
+        slots = b.source.sql("SELECT slot_name, temporary FROM pg_replication_slots WHERE database = "
+                             "current_database() ORDER BY 1", b.db)
+        assert slots == [("penstock_to_duckdb", False), ("penstock_to_postgres", False)], slots
+
+
+class Databases:
+    """One pair, emptied before each life: to make one takes longer than a life."""
+
+    def __init__(self, source, warehouse):
+        self.source, self.warehouse = source, warehouse
+        name = uuid.uuid4().hex[:10]
+        self.db, self.wdb = "d" + name, "w" + name
+        source.create(self.db)
+        warehouse.create(self.wdb)
+
+    def clear(self):
+        for (slot,) in self.source.sql("SELECT slot_name FROM pg_replication_slots WHERE database = "
+                                       "%s", "postgres", (self.db,)):
+            wait_for("slot dropped", lambda s=slot: self.source.sql(
+                "SELECT pg_drop_replication_slot(%s)", self.db, (s,)) is not None, 10)
+        for (publication,) in self.source.sql("SELECT pubname FROM pg_publication", self.db):
+            self.source.sql(f"DROP PUBLICATION {publication}", self.db)
+        self.source.script(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {FENCE}", self.db)
+        self.warehouse.script("DROP SCHEMA IF EXISTS penstock CASCADE; DROP SCHEMA public CASCADE; "
+                              "CREATE SCHEMA public", self.wdb)
+
+    def drop(self):
+        self.clear()
+        self.source.sql(f"DROP DATABASE {self.db} WITH (FORCE)")
+        self.warehouse.sql(f"DROP DATABASE {self.wdb} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def live(program, servers):
+    """live(deaths): one life from beginning to end."""
+    pair = Databases(servers.get("source"), servers.get("warehouse"))
+
+    def run(deaths=(), log=None):
+        made = []
+
+        def make(config, **kw):
+            made.append(harness.Penstock(config, **kw))
+            return made[0]
+        pair.clear()
+        duck = os.path.join(harness.base(), uuid.uuid4().hex[:10] + ".duckdb")
+        old = harness.PENSTOCK
+        harness.PENSTOCK = program
+        try:
+            b = Both(make, pair.source, pair.db, pair.warehouse, pair.wdb, duck)
+            return Life(b, deaths, log).live()
+        finally:
+            harness.PENSTOCK = old
+            if made and made[0].process is not None:
+                made[0].process.kill()
+                made[0].process.wait(10)
+            if os.path.exists(duck):
+                os.remove(duck)
+    yield run
+    pair.drop()
+
+
+@pytest.fixture(scope="session")
+def reached(live):
+    """The points of a life without a death, each with the times (powers of two) it is reached."""
+    log = os.path.join(harness.base(), "failpoints-" + uuid.uuid4().hex[:8])
+    live(log=log)
+    times = {}
+    with open(log) as f:
+        for line in f:
+            name, _, n = line.strip().partition(":")
+            times.setdefault(name, set()).add(int(n or 1))
+    return {name: sorted(n) for name, n in times.items()}
+
+
+def test_a_life_reaches_every_failpoint(program, reached):
+    """Or a chain of deaths does: one that nothing reaches is not tested by what is below."""
+    assert sorted(set(all_points(program)) - set(reached) - set(CHAINS)) == []
+
+
+def test_an_ordinary_program_has_none(program):
+    r = subprocess.run([harness.PENSTOCK, "version", "--failpoints"], capture_output=True, text=True,
+                       check=True, env={**os.environ, "PENSTOCK_FAILPOINT": "wdk.after-attach"})
+    assert (r.stdout, r.stderr) == ("", "")
+    r = subprocess.run([program, "version", "--failpoints", "--output", "json"], capture_output=True)
+    assert r.returncode == 0 and b"wdk.before-commit\n" in r.stdout
+
+
+def later_deaths(points, reached):
+    """Deaths when the life is well under way, not at the last time: another life may reach a point
+    less often. Three in one life."""
+    later = []
+    for name in points:
+        times = [n for n in reached.get(name, []) if n > 1]
+        if times:
+            later.append(f"{name}:{times[-2] if len(times) > 1 else times[-1]}")
+    return [later[i:i + 3] for i in range(0, len(later), 3)]
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_death_at_every_failpoint(shard, program, live, reached):
+    points = all_points(program)[shard::SHARDS]
+    first = [CHAINS.get(name, [name]) for name in points]
+    wrong = []
+    for deaths in first + later_deaths(points, reached):
+        try:
+            died = live(deaths).died
+            print("died at", died, "" if died == deaths else f"of {deaths}")
+            assert died == deaths or ":" in deaths[0], f"died only at {died}"
+        except AssertionError as e:
+            wrong.append(f"=== death at {deaths}: {e}")
+    assert not wrong, "\n".join(wrong)
