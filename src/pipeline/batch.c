@@ -201,8 +201,8 @@ static bool save_tables(struct sink *s, struct error *err)
     for (i = 0; i < s->ntables; i++) {
         struct sink_table *t = s->tables[i];
 
-        if (t->unsaid && !books_table_state(&s->books, t->oid, t->flow->rec.load, t->state,
-                                            t->reason, err))
+        if (t->unsaid &&
+            !books_table_state(&s->books, t->oid, t->flow->rec.load, t->state, t->reason, err))
             return false;
         if ((t->delta != 0 || t->truncated) && !t->frozen &&
             !books_table_add_rows(&s->books, t->oid, t->flow->rec.load, t->delta, t->truncated,

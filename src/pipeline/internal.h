@@ -54,7 +54,7 @@ struct want {
     uint32_t oid;
     char *schema, *name;
     char why[512];
-    bool pending; /* no load has begun for it yet */
+    bool pending;   /* no load has begun for it yet */
     int times;      /* running, for the same reason, without a row in between */
     int64_t due_ms; /* not before */
 };
@@ -83,7 +83,7 @@ struct pipeline {
     struct source *src;
     struct warehouse *wh;
     int64_t bad_load; /* whose copy is to blame for the attempt's error; 0: the table's own */
-    int lost_rows; /* checkpoints not found where they should be, running */
+    int lost_rows;    /* checkpoints not found where they should be, running */
 
     pthread_mutex_t lock; /* of sessions, wants, and flows' lists while streaming */
     struct pipeline_session {
@@ -91,7 +91,7 @@ struct pipeline {
         bool load; /* of the background loads */
     } sessions[PIPELINE_MAX_SESSIONS];
     bool loads_cancelled; /* of this attempt */
-    struct map *wants; /* oid -> struct want */
+    struct map *wants;    /* oid -> struct want */
 
     struct arena *ahead_arena; /* between attempts */
     struct ahead *aheads;

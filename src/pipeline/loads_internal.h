@@ -25,7 +25,7 @@ struct loads {
     struct source *src;  /* of its own */
     bool connected;
     struct books books;
-    struct load *list; /* all of the attempt, newest first */
+    struct load *list;     /* all of the attempt, newest first */
     struct flow **stopped; /* that cannot be loaded as things are */
     int nstopped;
     int64_t review_ms;

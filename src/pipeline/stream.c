@@ -105,8 +105,7 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     }
     show_running(p);
     feed = feed_new(p, q, sink);
-    read_ok = loads_start(&loads, p, feed, &read_err) &&
-              read_log(p, feed, sink, loads, &read_err);
+    read_ok = loads_start(&loads, p, feed, &read_err) && read_log(p, feed, sink, loads, &read_err);
     loads_stop(loads);
     queue_close(q);
     outcome = sink_join(sink, &sink_err);

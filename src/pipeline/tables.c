@@ -188,8 +188,7 @@ static bool forget_flow(struct pipeline *p, int i, struct error *err)
         return false;
     board_remove_table(p->o.board, p->o.source_name, f->rec.table->schema, f->rec.table->name);
     decoder_free(f->decoder);
-    memmove(&p->flows[i], &p->flows[i + 1],
-            (size_t)(p->nflows - i - 1) * sizeof(struct flow *));
+    memmove(&p->flows[i], &p->flows[i + 1], (size_t)(p->nflows - i - 1) * sizeof(struct flow *));
     p->nflows--;
     return true;
 }
@@ -245,6 +244,18 @@ static bool wants_copy(const struct pipeline *p, const struct flow *f)
     return false;
 }
 
+/* Does a complete copy of it wait for its spool? */
+static bool resumes(const struct pipeline *p, uint32_t oid)
+{
+    int i;
+
+    for (i = 0; i < p->nresumes; i++) {
+        if (p->resumes[i]->rec.table->oid == oid)
+            return true;
+    }
+    return false;
+}
+
 bool flows_compare(struct pipeline *p, struct error *err)
 {
     struct source_table *now;
@@ -263,6 +274,8 @@ bool flows_compare(struct pipeline *p, struct error *err)
 
         if (f == NULL)
             loads_want(p, t->oid, t->schema, t->name, "table not known yet", 0);
+        else if (resumes(p, t->oid))
+            continue;
         else if (f->rec.state == TABLE_REFUSED ? now[i].refused == NULL : wants_copy(p, f))
             loads_want(p, t->oid, t->schema, t->name,
                        f->rec.reason ? f->rec.reason : "it has no complete copy yet", 0);
@@ -332,11 +345,8 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
     }
     tasks = arena_calloc(p->arena, (size_t)n + 1, sizeof(*tasks));
     for (i = 0; i < n; i++) {
-        struct take take = {.p = p,
-                            .arena = p->arena,
-                            .books = &p->books,
-                            .flows = p->flows,
-                            .nflows = p->nflows};
+        struct take take = {
+            .p = p, .arena = p->arena, .books = &p->books, .flows = p->flows, .nflows = p->nflows};
         struct flow *f = flow_find(p, tables[i].table->oid);
 
         if (!wants_copy(p, f))
