@@ -148,6 +148,9 @@ void sink_loads_saved(struct sink *s)
         if (!is_saved(l))
             continue;
         atomic_store(&l->committed, spool_length(l->spool));
+        if (!l->over_live)
+            board_set_waiting(s->p->o.board, s->p->o.source_name, l->flow->table->schema,
+                              l->flow->table->name, spool_length(l->spool));
         if (l->copied_said)
             atomic_store(&l->registered, true);
     }
