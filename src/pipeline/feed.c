@@ -145,6 +145,7 @@ bool feed_flush(struct feed *f, struct error *err)
             return error_set(err, ERROR_RETRY, "the sink has stopped");
         if (!f->p->o.source->stream_tick(f->p->src, err))
             return false;
+        retained_look(f->p, false);
     }
     f->segment = segment_new();
     return true;

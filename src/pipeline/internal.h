@@ -109,6 +109,9 @@ struct pipeline {
     int nresumes;
     enum side failed_side;
     int64_t start_ms;
+
+    int64_t look_ms;            /* when retained_look is due */
+    char warehouse_failed[400]; /* why the last attempt ended, if the warehouse ended it; or "" */
 };
 
 /* session.c: sessions that pipeline_cancel can reach. */
@@ -117,6 +120,10 @@ bool pipeline_connect(struct pipeline *p, const char *role, bool load, struct se
 void pipeline_disconnect(struct pipeline *p, struct session *s);
 /* What the background loads' sessions are at returns soon. */
 void pipeline_cancel_loads(struct pipeline *p);
+
+/* retained.c */
+/* What the source keeps for us, on the board and in the metrics; at most every 10 s unless now. */
+void retained_look(struct pipeline *p, bool now);
 
 /* flow.c */
 /* Schemas, ids, target and decoder of one table, in arena a. ERROR_DATA: it cannot flow. */

@@ -177,8 +177,12 @@ void sink_loads_saved(struct sink *s)
         disowned(l);
         if (l != NULL && l->copied_said) /* also if it is worth nothing by now: see disown */
             atomic_store(&l->registered, true);
-        if (is_saved(l))
-            atomic_store(&l->committed, spool_length(l->spool));
+        if (!is_saved(l))
+            continue;
+        atomic_store(&l->committed, spool_length(l->spool));
+        if (!l->over_live)
+            board_set_waiting(s->p->o.board, s->p->o.source_name, l->flow->table->schema,
+                              l->flow->table->name, spool_length(l->spool));
     }
 }
 
