@@ -52,6 +52,9 @@ struct chunk {
     int number;        /* 0.. within the table */
     uint32_t rel;      /* Postgres: relation that holds the rows (a leaf of a partitioned table) */
     uint64_t from, to; /* Postgres: heap blocks [from, to); to == UINT64_MAX: open end */
+    /* Of a table that is cut by ranges of its first key column: [from_key, to_key), text as in
+     * load/ranges.h, NULL: open. Chunks follow each other without a gap; number: their order. */
+    const char *from_key, *to_key;
 };
 
 /* One table of a snapshot, with its chunks, in the arena given to tables(). */
