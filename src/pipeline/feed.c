@@ -451,6 +451,12 @@ bool feed_resume(struct feed *f, struct load *l, struct error *err)
     return feed_flush(f, err);
 }
 
+bool feed_fetched(struct feed *f, struct fetched *rows, struct error *err)
+{
+    segment_fetched(f->segment, rows);
+    return feed_flush(f, err);
+}
+
 struct change_sink feed_change_sink(struct feed *f)
 {
     struct change_sink s = {

@@ -68,6 +68,7 @@ struct ahead {
 };
 
 struct loads;
+struct wanting; /* refetch.h */
 
 struct pipeline {
     struct pipeline_options o;
@@ -85,7 +86,7 @@ struct pipeline {
     int64_t bad_load; /* whose copy is to blame for the attempt's error; 0: the table's own */
     int lost_rows;    /* checkpoints not found where they should be, running */
 
-    pthread_mutex_t lock; /* of sessions, wants, and flows' lists while streaming */
+    pthread_mutex_t lock; /* of sessions, wants, wanting, and flows' lists while streaming */
     struct pipeline_session {
         struct session *session;
         bool load; /* of the background loads */
@@ -95,6 +96,9 @@ struct pipeline {
 
     struct arena *ahead_arena; /* between attempts */
     struct ahead *aheads;
+
+    struct wanting *wanting; /* while the sink lives; under lock */
+    atomic_bool rows_wanted; /* some row is wanted that may be read now */
 
     /* The attempt. */
     struct arena *arena; /* the connector's thread */
@@ -218,6 +222,9 @@ bool feed_flush(struct feed *f, struct error *err);
 /* From here on the load's table is spooled (s 0), or its copy is as of s. */
 bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *point,
                struct error *err);
+struct fetched;
+/* Hands rows that were read again to the sink. */
+bool feed_fetched(struct feed *f, struct fetched *rows, struct error *err);
 /* From here on no row of the table is taken. */
 bool feed_stop_table(struct feed *f, uint32_t oid, enum table_state state, const char *why,
                      struct error *err);

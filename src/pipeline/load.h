@@ -11,9 +11,12 @@
 #define PENSTOCK_PIPELINE_LOAD_H
 
 #include "load/spool.h"
+#include "load/wanted.h"
 #include "pipeline/internal.h"
 
-#define LOAD_CHUNK_SPOOL (-1) /* row of snapshot_chunks: how much of the spool a copy holds */
+#define LOAD_CHUNK_SPOOL (-1)      /* row of snapshot_chunks: how much of the spool a copy holds; */
+#define LOAD_CHUNK_WANTED "wanted" /* ... its `to`, if rows are wanted that the books do not name \
+                                    */
 
 struct load {
     struct flow *flow; /* of the copy; rec.load and rec.s from begin on */
@@ -21,6 +24,7 @@ struct load {
     bool over_live;   /* the table streams on in its live copy meanwhile; set by the feed */
     bool asked_again; /* void, and said so */
     int64_t replaces; /* number of the table's unfinished load before, whose copy goes; 0: none */
+    struct wanted *wanted; /* rows that the copy lacks; the sink's from `ready` on */
     struct load *next;
 
     /* The sink's. */

@@ -38,6 +38,8 @@ static bool note_applied(struct catching *c, struct error *err)
         .number = LOAD_CHUNK_SPOOL, .rows = c->at, .s = c->csn, .from = us, .done = true};
 
     snprintf(us, sizeof(us), "%lld", (long long)c->us);
+    if (wanted_changed(c->load->wanted))
+        chunk.to = LOAD_CHUNK_WANTED;
     return books_chunk_put(c->books, rec->table->oid, rec->load, &chunk, err);
 }
 
@@ -48,7 +50,7 @@ static bool apply_unit(struct catching *c, struct error *err)
     struct loader_stats stats;
     bool ok = ops->begin(c->books->session, err) &&
               books_load_lock(c->books, rec->table->oid, rec->load, err) &&
-              loader_apply(c->loader, &stats, err) && note_applied(c, err) &&
+              loader_apply(c->loader, c->load->wanted, &stats, err) && note_applied(c, err) &&
               ops->commit(c->books->session, err);
 
     if (!ok) {

@@ -207,6 +207,7 @@ bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err)
     p->bad_load = 0;
     FAILPOINT("load.in-its-place");
     l->flow->rec.rows = l->rows;
+    sink_wanted_golive(s, t, l);
     loader_free(t->loader); /* with what was collected for the copy that goes */
     t->flow = l->flow;
     t->loader = loader_new(p->o.warehouse, s->session, t->flow->target, t->flow->decoder, t->oid,

@@ -65,8 +65,8 @@ bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct 
     return ok;
 }
 
-/* How much of its spool the copy holds. */
-static bool read_applied(struct pipeline *p, struct flow *f, struct error *err)
+/* How much of its spool the copy holds. Not usable if it lacks rows that nobody could name. */
+static bool read_applied(struct pipeline *p, struct flow *f, bool *usable, struct error *err)
 {
     struct books_chunk *chunks;
     int n, i;
@@ -79,6 +79,7 @@ static bool read_applied(struct pipeline *p, struct flow *f, struct error *err)
         f->spool_at = chunks[i].rows;
         f->spool_csn = chunks[i].s;
         f->spool_us = chunks[i].from != NULL ? strtoll(chunks[i].from, NULL, 10) : 0;
+        *usable = chunks[i].to == NULL;
     }
     return true;
 }
@@ -132,13 +133,15 @@ static bool take_record(struct pipeline *p, const struct table_record *rec, bool
     if (waits) {
         struct flow probe = {.rec = *rec, .table = rec->table};
 
-        if (!reopen_spool(p, &probe, &usable, err))
+        if (!reopen_spool(p, &probe, &usable, err) ||
+            (usable && !read_applied(p, &probe, &usable, err)))
             return false;
         if (usable) {
             f = push(p, &p->resumes, &p->nresumes);
             *f = probe;
-            return read_applied(p, f, err);
+            return true;
         }
+        spool_close(probe.spool);
     }
     if (newer_of_live) {
         loads_want(p, rec->table->oid, rec->table->schema, rec->table->name,
