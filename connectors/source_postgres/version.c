@@ -322,14 +322,6 @@ static bool follow_listed(struct following *f)
            no(f, "its columns or its key were altered");
 }
 
-static bool may_change(struct following *f)
-{
-    const struct shape *s = f->c->shape;
-    const char *why = s->rewritten != NULL ? s->rewritten : s->doubt;
-
-    return why == NULL || no(f, "%s", why);
-}
-
 static bool keeps_key(struct following *f)
 {
     return same_key(f->c->was, f->c->r, f->attnums, &f->c->shape->trace) ||
@@ -355,10 +347,17 @@ enum version_step version_follow(const struct version_case *c, struct arena *a,
     }
     if (c->shape->trace.foreign_list)
         return follow_listed(&f) ? VERSION_SAME : VERSION_LOAD;
-    /* What may have become of its rows meanwhile is the watch's to say. */
+    if (c->shape->rewritten != NULL) {
+        no(&f, "%s", c->shape->rewritten);
+        return VERSION_LOAD;
+    }
     if (version_unchanged(c->was, c->r, &c->shape->trace))
         return VERSION_SAME;
-    if (!may_change(&f) || !find_attnums(&f) || !keeps_key(&f))
+    if (c->shape->doubt != NULL) {
+        no(&f, "%s", c->shape->doubt);
+        return VERSION_LOAD;
+    }
+    if (!find_attnums(&f) || !keeps_key(&f))
         return VERSION_LOAD;
     if (is_same(&f))
         return VERSION_SAME;

@@ -20,6 +20,8 @@
 #include "avro/schema.h"
 #include "util/reader.h"
 
+#define WIRE_PREFIX_SIZE 5 /* a zero byte and the schema's id */
+
 struct encoder; /* one table version; one thread */
 
 /* t and block are borrowed. key_id is 0 for tables without a key. */

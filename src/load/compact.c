@@ -196,6 +196,8 @@ bool compact_missing(const struct compact *c, const char *what, const struct eve
     buf_sql_ident(&table, c->table->name);
     error_fill(err, "table", buf_cstr(&table));
     buf_free(&table);
+    if (err != NULL)
+        err->reload = true;
     return false;
 }
 
@@ -227,6 +229,11 @@ bool compact_add(struct compact *c, const struct event *e, int64_t csn, int64_t 
 bool compact_truncated(const struct compact *c)
 {
     return c->truncated;
+}
+
+bool compact_folds(const struct compact *c)
+{
+    return c->folds;
 }
 
 size_t compact_count(const struct compact *c)

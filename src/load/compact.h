@@ -9,6 +9,11 @@
  * key the row had before this piece (origin). A delete followed by an insert of the same key ends
  * the carry. TRUNCATE forgets everything before it and deletes all rows first.
  *
+ * A column that was not carried, of a row that neither the piece nor the target can have (an update
+ * brought it into a row filter, or changes a row that was deleted before), is nowhere to be had:
+ * the row is handed out as a delete and its key as wanted. Keys with floating-point columns and
+ * tables without a key: ERROR_DATA with err->reload.
+ *
  * Key equality is equality of the key's wire bytes after folding -0 to 0 in floating-point
  * columns; plans delete before they insert, so keys that only the warehouse holds for equal
  * (1.0 and 1.00) are safe.
@@ -21,13 +26,38 @@
 
 struct compact; /* one table, one piece; event bytes are borrowed until it is freed or reset */
 
+/*
+ * One image of a row that did not carry every column, and what is known of the others: older
+ * images of the same row, newest first, no two of which lack the same columns. A complete image
+ * (unavailable NULL) ends the chain; a chain without one ends in the target, at origin, or nowhere.
+ */
+struct compact_image {
+    const uint8_t *value; /* wire bytes of the envelope */
+    size_t value_len;
+    const uint8_t *unavailable; /* as in struct event_slices */
+    size_t unavailable_len;
+    int64_t csn; /* of one that did not carry every column */
+    int64_t committed_us;
+    struct compact_image *older;
+    /* Of the newest: */
+    const uint8_t *origin; /* wire bytes of the key that the row had before this piece, NULL if it
+                              is its own */
+    size_t origin_len;
+    bool baseless; /* the chain ends nowhere */
+    int64_t since; /* csn at which the row came under this key in this piece; 0: it had it before */
+};
+
 /* One row of the outcome. values: table->ncols, VALUE_UNCHANGED where unresolved. */
 struct compact_row {
     bool upsert;                /* else delete */
+    bool wanted;                /* a delete of a row that is there, but incomplete */
     const struct value *values; /* for a delete of a keyed table only the key columns are set */
     bool unresolved;            /* some column is VALUE_UNCHANGED */
     const struct value *origin; /* unresolved: key columns of the row in the target, or NULL if
                                    it is the row's own key */
+    const uint8_t *key;         /* keyed: its wire bytes without the prefix (magic, schema id) */
+    size_t key_len;
+    const struct compact_image *images; /* unresolved or wanted: what this piece tells of it */
     int64_t csn;
     int64_t committed_us;
 };
@@ -58,7 +88,13 @@ bool compact_lift_event(struct compact *c, const struct event *e, const struct t
                         const struct decoder *old_decoder, struct encoder *enc,
                         const struct alteration *al, struct arena *a, struct event *out,
                         struct error *err);
+/* ERROR_DATA with err->reload, "SCHEMA.TABLE: what", and how the log comes to carry every column.
+ * sl: tells a column that is missing, or NULL. */
+bool compact_missing(const struct compact *c, const char *what, const struct event_slices *sl,
+                     struct error *err);
 bool compact_truncated(const struct compact *c);
+/* Are keys compared after folding? Then their bytes are not what a row is found by. */
+bool compact_folds(const struct compact *c);
 size_t compact_count(const struct compact *c); /* rows that compact_next will hand out */
 /* Bytes held beside the borrowed events. */
 size_t compact_bytes(const struct compact *c);

@@ -12,8 +12,8 @@
 static bool lift_keyed(struct lift *l, struct compact *to, const struct entry *from,
                        struct error *err)
 {
-    const struct image complete = {.value = from->value, .value_len = from->value_len};
-    struct image *chain = NULL;
+    const struct compact_image complete = {.value = from->value, .value_len = from->value_len};
+    struct compact_image *chain = NULL;
     const uint8_t *key;
     struct entry *en;
     bool made;

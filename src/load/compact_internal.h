@@ -8,22 +8,6 @@
 
 #include "load/compact.h"
 
-/*
- * One image of a row that did not carry every column, and what is known of the others: older
- * images of the same row, newest first, no two of which lack the same columns. A complete image
- * (unavailable NULL) ends the chain; a chain without one ends in the target, at origin.
- */
-struct image {
-    const uint8_t *value; /* wire bytes of the envelope */
-    size_t value_len;
-    const uint8_t *unavailable; /* as in struct event_slices */
-    size_t unavailable_len;
-    struct image *older;
-    const uint8_t *origin; /* of the newest: wire bytes of the key that the row had before this
-                              piece, NULL if it is its own */
-    size_t origin_len;
-};
-
 struct entry {
     uint64_t hash;
     const uint8_t *id;  /* what identifies the row */
@@ -32,8 +16,8 @@ struct entry {
     uint32_t key_len;
     const uint8_t *value; /* keyed: wire bytes of the last image; NULL: deleted */
     size_t value_len;
-    struct image *partial; /* of the last image, where it did not carry every column */
-    int64_t net;           /* keyless: copies more (or less) than before this piece */
+    struct compact_image *partial; /* the last image, where it did not carry every column */
+    int64_t net;                   /* keyless: copies more (or less) than before this piece */
     int64_t csn;
     int64_t committed_us;
 };
@@ -46,10 +30,10 @@ struct slot {
 /* The first half of a key change, between its 'd' and its 'c'. */
 struct moving {
     bool open;
-    bool gone; /* there was no such row */
+    bool baseless; /* nothing but `known` is known of it */
     const uint8_t *key;
     size_t key_len;
-    struct image *known; /* what the row's image was in this piece; NULL: nothing */
+    struct compact_image *known; /* what the row's image was in this piece; NULL: nothing */
     const uint8_t *origin;
     size_t origin_len;
 };
@@ -80,16 +64,14 @@ struct entry *compact_entry(struct compact *c, const uint8_t *id, size_t len, bo
 /* Slices of an event of this table; err gets the table's name. */
 bool compact_slices(const struct compact *c, const uint8_t *value, size_t len,
                     struct event_slices *out, struct error *err);
-/* "SCHEMA.TABLE: ..." with the hint to carry every column. column: one that is missing, or NULL. */
-bool compact_missing(const struct compact *c, const char *what, const struct event_slices *sl,
-                     struct error *err);
 /* True if the slices say that some column was not carried. */
 bool compact_lacks(const struct event_slices *sl);
 
 bool compact_add_keyed(struct compact *c, const struct event *e, int64_t csn, int64_t commit_us,
                        struct error *err);
 /* Takes the older image that lacks the same columns (as they are in bytes) out of the chain. */
-struct image *compact_without(struct image *chain, const uint8_t *unavailable, size_t len);
+struct compact_image *compact_without(struct compact_image *chain, const uint8_t *unavailable,
+                                      size_t len);
 bool compact_next_keyed(struct compact *c, const struct entry *en, struct error *err);
 bool compact_add_keyless(struct compact *c, const struct event *e, int64_t csn, int64_t commit_us,
                          struct error *err);

@@ -3,6 +3,8 @@
  * Compaction of a table with a key: one entry a key, holding the last image. An image that did not
  * carry every column drags along the earlier images of the same row, also through changes of its
  * key; what none of them carried is read from the target at the key the row had before the piece.
+ * Where there can be no such row, the chain is baseless: its key is wanted, unless a later image
+ * tells the rest.
  */
 #include "load/compact_internal.h"
 
@@ -58,7 +60,7 @@ static struct entry *key_entry(struct compact *c, const struct event *e, bool *m
 {
     struct entry *en;
 
-    if (e->key == NULL) {
+    if (e->key == NULL || e->key_len < WIRE_PREFIX_SIZE) {
         error_set(err, ERROR_FATAL, "%s.%s: an event without a key", c->table->schema,
                   c->table->name);
         return NULL;
@@ -85,9 +87,9 @@ static void set_complete(struct entry *en, const struct event *e)
 }
 
 /* What the entry's image was, as a layer under a newer one. */
-static struct image *image_of(struct compact *c, const struct entry *en)
+static struct compact_image *image_of(struct compact *c, const struct entry *en)
 {
-    struct image *im;
+    struct compact_image *im;
 
     if (en->partial != NULL)
         return en->partial;
@@ -98,12 +100,13 @@ static struct image *image_of(struct compact *c, const struct entry *en)
 }
 
 /* A newer image that lacks the same columns tells all that the older one told. */
-struct image *compact_without(struct image *chain, const uint8_t *unavailable, size_t len)
+struct compact_image *compact_without(struct compact_image *chain, const uint8_t *unavailable,
+                                      size_t len)
 {
-    struct image **at = &chain;
+    struct compact_image **at = &chain;
 
     for (; *at != NULL; at = &(*at)->older) {
-        struct image *im = *at;
+        struct compact_image *im = *at;
 
         if (im->unavailable != NULL && im->unavailable_len == len &&
             memcmp(im->unavailable, unavailable, len) == 0) {
@@ -114,27 +117,52 @@ struct image *compact_without(struct image *chain, const uint8_t *unavailable, s
     return chain;
 }
 
-static void set_partial(struct compact *c, struct entry *en, const struct event *e,
-                        const struct event_slices *sl, struct image *older, const uint8_t *origin,
-                        size_t origin_len)
+/* The csn and time are the entry's already. */
+static struct compact_image *set_partial(struct compact *c, struct entry *en, const struct event *e,
+                                         const struct event_slices *sl, struct compact_image *older)
 {
-    struct image *im = arena_calloc(c->arena, 1, sizeof(*im));
+    struct compact_image *im = arena_calloc(c->arena, 1, sizeof(*im));
 
     im->value = e->value;
     im->value_len = e->value_len;
     im->unavailable = sl->unavailable;
     im->unavailable_len = sl->unavailable_len;
+    im->csn = en->csn;
+    im->committed_us = en->committed_us;
     im->older = compact_without(older, sl->unavailable, sl->unavailable_len);
-    if (origin != NULL && (origin_len != e->key_len || memcmp(origin, e->key, origin_len) != 0)) {
-        im->origin = origin;
-        im->origin_len = origin_len;
-    }
     en->value = e->value;
     en->value_len = e->value_len;
     en->partial = im;
+    return im;
+}
+
+static void set_origin(struct compact_image *im, const struct event *e, const uint8_t *origin,
+                       size_t len)
+{
+    if (origin == NULL || (len == e->key_len && memcmp(origin, e->key, len) == 0))
+        return;
+    im->origin = origin;
+    im->origin_len = len;
+}
+
+/* A row that came under this key now, of which only these images are to be had. */
+static bool set_baseless(struct compact *c, struct entry *en, const struct event *e,
+                         const struct event_slices *sl, struct compact_image *older,
+                         const char *what, struct error *err)
+{
+    struct compact_image *im;
+
+    if (c->folds) /* its key's bytes are not what the row is found by */
+        return compact_missing(c, what, sl, err);
+    im = set_partial(c, en, e, sl, older);
+    im->baseless = true;
+    im->since = en->csn;
+    return true;
 }
 
 /* --- changes --- */
+
+#define DELETED_BEFORE "a change of a row that was deleted before lacks a column"
 
 static void add_delete(struct compact *c, struct entry *en, const struct event *e, bool made)
 {
@@ -144,8 +172,8 @@ static void add_delete(struct compact *c, struct entry *en, const struct event *
         m->open = true;
         m->key = e->key;
         m->key_len = e->key_len;
-        m->gone = !made && en->value == NULL;
-        m->known = !made && !m->gone ? image_of(c, en) : NULL;
+        m->known = en->value != NULL ? image_of(c, en) : NULL;
+        m->baseless = m->known != NULL ? m->known->baseless : !made;
         m->origin = e->key;
         m->origin_len = e->key_len;
         if (m->known != NULL && m->known->origin != NULL) {
@@ -163,35 +191,42 @@ static bool add_moved(struct compact *c, struct entry *en, const struct event *e
                       const struct event_slices *sl, struct error *err)
 {
     struct moving m = c->moving;
+    struct compact_image *im;
 
     memset(&c->moving, 0, sizeof(c->moving));
     if (!m.open || m.key_len != e->old_key_len || memcmp(m.key, e->old_key, m.key_len) != 0)
         return error_set(err, ERROR_FATAL, "%s.%s: a key change without its first half",
                          c->table->schema, c->table->name);
-    if (sl == NULL)
+    if (sl == NULL) {
         set_complete(en, e);
-    else if (m.gone)
-        return compact_missing(c, "a change of a row that was deleted before lacks a column", sl,
-                               err);
-    else
-        set_partial(c, en, e, sl, m.known, m.origin, m.origin_len);
+        return true;
+    }
+    if (m.baseless)
+        return set_baseless(c, en, e, sl, m.known, DELETED_BEFORE, err);
+    im = set_partial(c, en, e, sl, m.known);
+    im->since = en->csn;
+    set_origin(im, e, m.origin, m.origin_len);
     return true;
 }
 
 static bool add_update(struct compact *c, struct entry *en, const struct event *e,
                        const struct event_slices *sl, bool made, struct error *err)
 {
-    struct image *older;
+    struct compact_image *older, *im;
 
     if (sl == NULL) {
         set_complete(en, e);
         return true;
     }
     if (!made && en->value == NULL)
-        return compact_missing(c, "a change of a row that was deleted before lacks a column", sl,
-                               err);
+        return set_baseless(c, en, e, sl, NULL, DELETED_BEFORE, err);
     older = made ? NULL : image_of(c, en);
-    set_partial(c, en, e, sl, older, older ? older->origin : NULL, older ? older->origin_len : 0);
+    im = set_partial(c, en, e, sl, older);
+    if (older != NULL) {
+        im->baseless = older->baseless;
+        im->since = older->since;
+        set_origin(im, e, older->origin, older->origin_len);
+    }
     return true;
 }
 
@@ -199,10 +234,10 @@ static bool add_insert(struct compact *c, struct entry *en, const struct event *
                        const struct event_slices *sl, struct error *err)
 {
     if (sl != NULL)
-        return compact_missing(c,
-                               "a new row came without a column that did not change (an update "
-                               "brought it into the publication's row filter)",
-                               sl, err);
+        return set_baseless(c, en, e, sl, NULL,
+                            "a new row came without a column that did not change (an update "
+                            "brought it into the publication's row filter)",
+                            err);
     set_complete(en, e);
     return true;
 }
@@ -281,7 +316,7 @@ static bool decode_key(struct compact *c, const uint8_t *key, size_t len, struct
 /* Completes the newest image, in c->values, from the older ones. */
 static bool resolve(struct compact *c, const struct entry *en, struct error *err)
 {
-    const struct image *im;
+    const struct compact_image *im;
     int unknown;
 
     if (!decode_key(c, en->key, en->key_len, c->other, err))
@@ -292,8 +327,16 @@ static bool resolve(struct compact *c, const struct entry *en, struct error *err
             return false;
         unknown = fill(c->table, c->values, c->other);
     }
-    c->row.unresolved = unknown > 0;
-    if (unknown == 0 || en->partial->origin == NULL)
+    if (unknown == 0)
+        return true;
+    c->row.images = en->partial;
+    if (en->partial->baseless) {
+        c->row.upsert = false;
+        c->row.wanted = true;
+        return decode_key(c, en->key, en->key_len, c->values, err);
+    }
+    c->row.unresolved = true;
+    if (en->partial->origin == NULL)
         return true;
     c->row.origin = c->origin;
     return decode_key(c, en->partial->origin, en->partial->origin_len, c->origin, err);
@@ -306,6 +349,8 @@ bool compact_next_keyed(struct compact *c, const struct entry *en, struct error 
     c->row.values = c->values;
     c->row.csn = en->csn;
     c->row.committed_us = en->committed_us;
+    c->row.key = en->key + WIRE_PREFIX_SIZE;
+    c->row.key_len = en->key_len - WIRE_PREFIX_SIZE;
     if (en->value == NULL)
         return decode_key(c, en->key, en->key_len, c->values, err);
     c->row.upsert = true;

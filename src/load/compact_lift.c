@@ -146,8 +146,8 @@ static void hide_nulls(struct lift *l)
 }
 
 /* One image, without what is older; to: the new version. */
-static bool lift_image(struct lift *l, const struct decoder *to, const struct image *from,
-                       struct image *out, struct error *err)
+static bool lift_image(struct lift *l, const struct decoder *to, const struct compact_image *from,
+                       struct compact_image *out, struct error *err)
 {
     struct event_slices sl;
 
@@ -159,6 +159,8 @@ static bool lift_image(struct lift *l, const struct decoder *to, const struct im
         return false;
     out->value = arena_memdup(l->out, l->buf.data, l->buf.len);
     out->value_len = l->buf.len;
+    out->csn = from->csn;
+    out->committed_us = from->committed_us;
     if (!decoder_slices(to, out->value, out->value_len, &sl, err))
         return lift_blame(l, err);
     if (compact_lacks(&sl)) {
@@ -169,7 +171,7 @@ static bool lift_image(struct lift *l, const struct decoder *to, const struct im
 }
 
 /* Does a newer image of the chain lack the same columns? It then tells all that im does. */
-static bool is_told(const struct image *chain, const struct image *im)
+static bool is_told(const struct compact_image *chain, const struct compact_image *im)
 {
     for (; chain != NULL && im->unavailable != NULL; chain = chain->older) {
         if (chain->unavailable_len == im->unavailable_len &&
@@ -179,17 +181,17 @@ static bool is_told(const struct image *chain, const struct image *im)
     return false;
 }
 
-bool lift_chain(struct lift *l, const struct decoder *to, const struct image *from,
-                struct image **out, struct error *err)
+bool lift_chain(struct lift *l, const struct decoder *to, const struct compact_image *from,
+                struct compact_image **out, struct error *err)
 {
-    const struct image *newest = from;
-    struct image **end = out;
+    const struct compact_image *newest = from;
+    struct compact_image **end = out;
     bool complete = false;
 
     *out = NULL;
     memset(l->known, 0, (size_t)l->al->now->ncols * sizeof(*l->known));
     for (; from != NULL && !complete; from = from->older) {
-        struct image *im = arena_calloc(l->out, 1, sizeof(*im));
+        struct compact_image *im = arena_calloc(l->out, 1, sizeof(*im));
 
         if (!lift_image(l, to, from, im, err))
             return false;
@@ -199,6 +201,8 @@ bool lift_chain(struct lift *l, const struct decoder *to, const struct image *fr
         end = &im->older;
         complete = im->unavailable == NULL;
     }
+    (*out)->baseless = newest->baseless;
+    (*out)->since = newest->since;
     (*out)->origin_len = newest->origin_len;
     return lift_key(l, newest->origin, newest->origin_len, &(*out)->origin, err);
 }

@@ -6,8 +6,6 @@
 
 #include "load/compact_internal.h"
 
-#define WIRE_PREFIX_SIZE 5 /* a zero byte and the schema's id */
-
 /* Up to `out` it is the caller's. */
 struct lift {
     const struct table *old;       /* as the sink sees it */
@@ -37,7 +35,7 @@ bool lift_key(struct lift *l, const uint8_t *key, size_t len, const uint8_t **ou
 bool lift_encode(struct lift *l, struct error *err);
 /* An image with the older ones under it, as far as they still tell something. to: a decoder of the
  * new version. */
-bool lift_chain(struct lift *l, const struct decoder *to, const struct image *from,
-                struct image **out, struct error *err);
+bool lift_chain(struct lift *l, const struct decoder *to, const struct compact_image *from,
+                struct compact_image **out, struct error *err);
 
 #endif

@@ -3,7 +3,9 @@
  * Order inside one piece: rows to the stage, unresolved columns read from the target before any
  * delete, truncate, deletes, upserts. Numbers of touched rows are compared with numbers of staged
  * rows wherever they must agree: a difference means that the target is not what the log says, and
- * the table is stopped rather than guessed at.
+ * the table is loaded again rather than guessed at. Only rows to be resolved may be missing: they
+ * are wanted again, with all others that were to be resolved in that piece, for the stage does not
+ * say which; to read some too many does no harm.
  */
 #include "load/loader.h"
 
@@ -13,6 +15,7 @@
 
 #include <stdio.h>
 
+#define NOT_CARRIED "columns that the log did not carry"
 /* From this many staged rows on the planner wants statistics (reference/warehouses.md 1.2). */
 #define ANALYZE_FROM_ROWS 5000
 
@@ -216,7 +219,40 @@ struct counts {
     int64_t upserts, deletes, unresolved, nulled;
 };
 
-static bool stage_rows(struct loader *l, struct counts *n, struct error *err)
+/* What the piece says of rows that the target lacks, but for those that are to be resolved. */
+static bool note_row(struct loader *l, struct wanted *w, const struct compact_row *r,
+                     struct error *err)
+{
+    if (r->wanted && w == NULL)
+        return compact_missing(l->compact, "a row lacks a column", NULL, err);
+    if (r->wanted)
+        wanted_add(w, r);
+    else if (!r->unresolved && wanted_count(w) > 0)
+        wanted_settle(w, r->key, r->key_len);
+    return true;
+}
+
+/* The rows that were to be resolved: all of them are wanted if some were missing. */
+static bool note_unresolved(struct loader *l, struct wanted *w, bool missing, struct error *err)
+{
+    const struct compact_row *r;
+    size_t at = 0;
+
+    for (;;) {
+        if (!compact_next(l->compact, &at, &r, err))
+            return false;
+        if (r == NULL)
+            return true;
+        if (!r->unresolved)
+            continue;
+        if (missing)
+            wanted_add(w, r);
+        else
+            wanted_settle(w, r->key, r->key_len);
+    }
+}
+
+static bool stage_rows(struct loader *l, struct wanted *w, struct counts *n, struct error *err)
 {
     const struct compact_row *r;
     size_t at = 0;
@@ -230,7 +266,7 @@ static bool stage_rows(struct loader *l, struct counts *n, struct error *err)
         if (r == NULL)
             break;
         stage_row(l, r);
-        if (!l->ops->append_row(l->appender, l->row, err))
+        if (!l->ops->append_row(l->appender, l->row, err) || !note_row(l, w, r, err))
             goto fail;
         n->upserts += r->upsert;
         n->deletes += !r->upsert;
@@ -265,7 +301,40 @@ static bool agree(struct loader *l, const char *what, int64_t want, int64_t got,
     return false;
 }
 
-static bool apply_stage(struct loader *l, const struct counts *n, struct error *err)
+/* Staged rows whose row in the target is missing become deletes. */
+static bool drop_unresolvable(struct loader *l, struct counts *n, int64_t missing,
+                              struct error *err)
+{
+    int64_t dropped = 0;
+
+    buf_reset(&l->sql);
+    sql_unresolvable(&l->sql, l->target, l->stage);
+    if (!run(l, &dropped, err) || !agree(l, NOT_CARRIED, missing, dropped, err))
+        return false;
+    n->upserts -= missing;
+    n->deletes += missing;
+    return true;
+}
+
+static bool resolve_stage(struct loader *l, struct wanted *w, struct counts *n, struct error *err)
+{
+    int64_t touched = 0, missing;
+
+    if (n->unresolved == 0)
+        return true;
+    buf_reset(&l->sql);
+    sql_resolve(&l->sql, l->target, l->stage);
+    if (!run(l, &touched, err))
+        return false;
+    missing = n->unresolved - touched;
+    if (missing < 0 || (missing > 0 && (w == NULL || compact_folds(l->compact))))
+        return agree(l, NOT_CARRIED, n->unresolved, touched, err);
+    if (missing > 0 && !drop_unresolvable(l, n, missing, err))
+        return false;
+    return (missing == 0 && wanted_count(w) == 0) || note_unresolved(l, w, missing > 0, err);
+}
+
+static bool apply_stage(struct loader *l, struct wanted *w, struct counts *n, struct error *err)
 {
     bool keyless = l->target->table->nkeys == 0;
     int64_t touched = 0;
@@ -276,13 +345,8 @@ static bool apply_stage(struct loader *l, const struct counts *n, struct error *
         if (!run(l, NULL, err))
             return false;
     }
-    if (n->unresolved > 0) {
-        buf_reset(&l->sql);
-        sql_resolve(&l->sql, l->target, l->stage);
-        if (!run(l, &touched, err) ||
-            !agree(l, "columns that the log did not carry", n->unresolved, touched, err))
-            return false;
-    }
+    if (!resolve_stage(l, w, n, err))
+        return false;
     if (n->deletes > 0 || (!keyless && !l->target->dialect->merge && n->upserts > 0)) {
         buf_reset(&l->sql);
         sql_delete(&l->sql, l->target, l->stage);
@@ -300,19 +364,32 @@ static bool apply_stage(struct loader *l, const struct counts *n, struct error *
     return true;
 }
 
-bool loader_apply(struct loader *l, struct loader_stats *stats, struct error *err)
+/* Else the whole table is the better load. */
+static bool few_wanted(struct loader *l, const struct wanted *w, struct error *err)
+{
+    if (wanted_count(w) <= WANTED_MAX)
+        return true;
+    compact_missing(l->compact, "very many rows lack a column", NULL, err);
+    err->table = l->oid;
+    return false;
+}
+
+bool loader_apply(struct loader *l, struct wanted *w, struct loader_stats *stats, struct error *err)
 {
     struct counts n = {0};
     bool ok = true;
 
     memset(stats, 0, sizeof(*stats));
     if (compact_truncated(l->compact)) {
+        if (w != NULL)
+            wanted_settle_all(w);
         buf_reset(&l->sql);
         sql_truncate(&l->sql, l->target);
         ok = run(l, NULL, err);
     }
     if (ok && compact_count(l->compact) > 0)
-        ok = ready_stage(l, err) && stage_rows(l, &n, err) && apply_stage(l, &n, err);
+        ok = ready_stage(l, err) && stage_rows(l, w, &n, err) && apply_stage(l, w, &n, err) &&
+             few_wanted(l, w, err);
     stats->rows = n.upserts + n.deletes;
     stats->nulled = n.nulled;
     compact_reset(l->compact);

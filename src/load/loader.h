@@ -9,6 +9,7 @@
 #include "avro/codec.h"
 #include "load/compact.h"
 #include "load/sql.h"
+#include "load/wanted.h"
 
 struct loader;
 
@@ -28,10 +29,15 @@ struct loader_stats {
     int64_t nulled; /* values replaced by NULL under value.overflow.mode null */
 };
 /*
- * Applies what was collected and forgets it. ERROR_DATA with err->table set if the table is to
- * blame: a value that does not fit, a row that is not in the target.
+ * Applies what was collected and forgets it. w learns which rows the target lacks now and which it
+ * does not any more; NULL: nobody reads rows again, and a row that is not to be had is an error. On
+ * false w is worth nothing, unless the same changes are applied again.
+ *
+ * ERROR_DATA with err->table set if the table is to blame: a value that does not fit, or, with
+ * err->reload, a target that is not what the log says.
  */
-bool loader_apply(struct loader *l, struct loader_stats *stats, struct error *err);
+bool loader_apply(struct loader *l, struct wanted *w, struct loader_stats *stats,
+                  struct error *err);
 
 /* What is collected and what follows is of a new version; t: the altered target, borrowed as in
  * loader_new. e as in compact_alter. */

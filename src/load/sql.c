@@ -187,6 +187,21 @@ void sql_resolve(struct buf *out, const struct target *t, const char *stage)
     put_origin_match(out, t);
 }
 
+void sql_unresolvable(struct buf *out, const struct target *t, const char *stage)
+{
+    buf_puts(out, "UPDATE ");
+    sql_put_stage(out, t, stage);
+    buf_puts(out, " AS s SET ");
+    buf_sql_ident(out, STAGE_OP);
+    buf_puts(out, " = 0 WHERE ");
+    sql_put_column(out, "s", STAGE_MASK);
+    buf_puts(out, " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ");
+    sql_put_target(out, t);
+    buf_puts(out, " AS t WHERE ");
+    put_origin_match(out, t);
+    buf_u8(out, ')');
+}
+
 /* --- delete --- */
 
 void sql_truncate(struct buf *out, const struct target *t)

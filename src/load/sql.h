@@ -23,9 +23,11 @@ void sql_stage_clear(struct buf *out, const struct target *t, const char *stage)
 void sql_stage_drop(struct buf *out, const struct target *t, const char *stage);
 /* NULL-able step: statistics for large stages (Postgres ANALYZE); empty for other dialects. */
 void sql_stage_analyze(struct buf *out, const struct target *t, const char *stage);
-/* Fills unresolved columns of the stage from the target at the origin's key. It must touch as
- * many rows as were staged unresolved. Before any delete. */
+/* Fills unresolved columns of the stage from the target at the origin's key. It touches as many
+ * rows as were staged unresolved, unless rows are missing in the target. Before any delete. */
 void sql_resolve(struct buf *out, const struct target *t, const char *stage);
+/* Then, if it touched fewer: the others, which have no row in the target, become deletes. */
+void sql_unresolvable(struct buf *out, const struct target *t, const char *stage);
 void sql_truncate(struct buf *out, const struct target *t); /* DELETE FROM target */
 /* Deletes. Keyed: Postgres only the rows of operation 0, DuckDB (delete + insert) all staged keys
  * when there are upserts too. Keyless: as many copies of each staged row as are staged; it must

@@ -49,6 +49,9 @@ const struct metric_row metric_table[METRIC_COUNT + METRIC_FIXED] = {
     [METRIC_SINK_NULLED] = {"penstock_values_nulled_total", METRIC_COUNTER, "connector", 1,
                             "Values that their column cannot hold, stored as NULL "
                             "(value.overflow.mode: null)."},
+    [METRIC_ROWS_WANTED] = {"penstock_rows_wanted", METRIC_GAUGE, "connector", 1,
+                            "Rows missing in the warehouse because the log did not carry all of "
+                            "them, until they have been read at the source again."},
     [METRIC_RESTARTS] = {"penstock_restarts_total", METRIC_COUNTER, "connector", 1,
                          "Times that a connector's task started again after a failure."},
     [METRIC_QUEUE_BYTES] = {"penstock_queue_bytes", METRIC_GAUGE, "connector", 1,

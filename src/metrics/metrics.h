@@ -22,6 +22,7 @@ enum metric {
     METRIC_SINK_COMMIT_TIME, /* penstock_watermark_timestamp_seconds{connector} gauge, stored in
                                 us: source commit time of the last commit in the warehouse */
     METRIC_SINK_NULLED,      /* penstock_values_nulled_total{connector} */
+    METRIC_ROWS_WANTED,      /* penstock_rows_wanted{connector} gauge */
     METRIC_RESTARTS,         /* penstock_restarts_total{connector} */
     METRIC_QUEUE_BYTES,      /* penstock_queue_bytes{connector} gauge */
     METRIC_COUNT

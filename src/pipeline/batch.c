@@ -95,6 +95,7 @@ bool batch_alter(struct sink *s, struct sink_table *t, struct flow *f, struct er
         error_prefix(err, "altering %s.%s", f->rec.target_schema, f->rec.target_name);
     }
     f->rec.state = t->live ? TABLE_LIVE : f->rec.state;
+    f->rec.reason = t->live ? NULL : f->rec.reason;
     f->rec.rows = f->was->rec.rows;
     ok = ok && books_table_put(&s->books, &f->rec, err);
     arena_free(a);
@@ -167,7 +168,7 @@ bool batch_apply_table(struct sink *s, struct sink_table *t, struct error *err)
 
     t->touched = false;
     loads_helped(s->p, t->oid);
-    if (!loader_apply(t->loader, &stats, err))
+    if (!loader_apply(t->loader, t->wanting.rows, &stats, err))
         return blame(t, err);
     t->applied = true;
     s->batch_rows += stats.rows;
@@ -201,15 +202,15 @@ static bool save_tables(struct sink *s, struct error *err)
     for (i = 0; i < s->ntables; i++) {
         struct sink_table *t = s->tables[i];
 
-        if (t->unsaid && !books_table_state(&s->books, t->oid, t->flow->rec.load, t->state,
-                                            t->reason, err))
+        if (t->unsaid &&
+            !books_table_state(&s->books, t->oid, t->flow->rec.load, t->state, t->reason, err))
             return false;
         if ((t->delta != 0 || t->truncated) && !t->frozen &&
             !books_table_add_rows(&s->books, t->oid, t->flow->rec.load, t->delta, t->truncated,
                                   err))
             return false;
     }
-    return sink_loads_save(s, err);
+    return sink_loads_save(s, err) && sink_wanted_save(s, err);
 }
 
 static void show_table(struct sink *s, struct sink_table *t)
@@ -231,8 +232,10 @@ static void show_table(struct sink *s, struct sink_table *t)
         t->flow->rec.reason = arena_strdup(s->arena, t->reason);
         flow_show(s->p, t->flow, -1);
     }
-    if (t->live)
+    if (t->live) {
+        t->flow->rec.reason = sink_wanted_reason(t);
         flow_show(s->p, t->flow, -1);
+    }
 }
 
 /* A load whose copy is in its place. */
@@ -312,6 +315,7 @@ static bool commit_batch(struct sink *s, struct error *err)
     s->idle_seen = s->idle_urgent = false;
     s->batch_rows = 0;
     s->first_ms = 0;
+    sink_wanted_saved(s);
     show(s);
     return true;
 }
@@ -322,5 +326,6 @@ bool batch_apply(struct sink *s, struct error *err)
 
     s->last_apply_ms = clock_mono_ms();
     return batch_apply_piece(s, err) && commit_batch(s, err) &&
-           (ops->maintain == NULL || ops->maintain(s->session, false, err));
+           (ops->maintain == NULL || ops->maintain(s->session, false, err)) &&
+           sink_wanted_give(s, err);
 }

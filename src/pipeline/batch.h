@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sink's state, shared by sink.c (collects), sink_table.c (what becomes of a table) and
- * batch.c (applies) only. */
+/* The sink's state, shared by sink.c (collects), sink_*.c (what becomes of a table, loads, rows
+ * that are wanted again) and batch.c (applies) only. */
 #ifndef PENSTOCK_PIPELINE_BATCH_H
 #define PENSTOCK_PIPELINE_BATCH_H
 
 #include "load/loader.h"
 #include "pipeline/load.h"
+#include "pipeline/refetch.h"
 
 /* A table as the sink knows it; lives as long as the sink. */
 struct sink_table {
@@ -32,6 +33,10 @@ struct sink_table {
     int nolds;
 
     struct load *load; /* its changes go to that spool, too */
+
+    struct wanting wanting; /* rows that the target lacks */
+    size_t wanted_shown;
+    char wanted_reason[48];
 };
 
 struct sink {
@@ -50,10 +55,12 @@ struct sink {
     int64_t flush_ms;
     int64_t spool_limit;
 
+    struct fetched *fetched; /* rows that were read again, until they are in the warehouse */
+
     struct segment **held; /* what compaction points into */
     int nheld, held_cap;
     size_t held_bytes;
-    struct arena *lifted; /* events that were made of a newer version; as held */
+    struct arena *lifted; /* events that were made here; as held */
 
     char start[POSITION_SIZE]; /* where the batch starts = the checkpoint */
     char end[POSITION_SIZE];   /* end of the last complete transaction in the batch */
@@ -99,6 +106,22 @@ bool sink_load_passes(const struct sink *s, const struct load *l);
 bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err);
 /* What the spool still holds, collected and applied. */
 bool sink_load_finish(struct sink *s, struct sink_table *t, struct error *err);
+
+/* --- sink_wanted.c: rows that the target lacks, and that are read again --- */
+void sink_wanted_open(struct sink *s, struct sink_table *t); /* a new table */
+void sink_wanted_close(struct sink *s);                      /* all of them */
+/* What the books name, before the stream begins. */
+bool sink_wanted_restore(struct sink *s, struct error *err);
+/* In the batch's transaction, before the checkpoint moves on. */
+bool sink_wanted_save(struct sink *s, struct error *err);
+void sink_wanted_saved(struct sink *s); /* it is committed */
+/* The table has the load's copy now. */
+void sink_wanted_golive(struct sink *s, struct sink_table *t, struct load *l);
+/* "N rows wanted", as of the last commit; NULL: none. */
+const char *sink_wanted_reason(const struct sink_table *t);
+void sink_take_fetched(struct sink *s, const struct event *e);
+/* Collects what was read as of points that the stream has passed, if nothing else is collected. */
+bool sink_wanted_give(struct sink *s, struct error *err);
 
 /* --- batch.c --- */
 /* Keeps a segment until what points into it has been applied. */

@@ -57,8 +57,7 @@ static void set_flow(struct feed *f, struct feed_table *t, struct flow *flow)
     encoder_free(t->encoder);
     mem_free(t->key_only);
     t->flow = flow;
-    t->encoder =
-        encoder_new(flow->table, f->p->o.source->block, flow->value_id, flow->key_id);
+    t->encoder = encoder_new(flow->table, f->p->o.source->block, flow->value_id, flow->key_id);
     t->key_only = mem_calloc((size_t)flow->table->ncols + 1, sizeof(*t->key_only));
 }
 
@@ -146,6 +145,7 @@ bool feed_flush(struct feed *f, struct error *err)
             return error_set(err, ERROR_RETRY, "the sink has stopped");
         if (!f->p->o.source->stream_tick(f->p->src, err))
             return false;
+        retained_look(f->p, false);
     }
     f->segment = segment_new();
     return true;
@@ -247,8 +247,8 @@ static bool same_alteration(const struct alteration *a, const struct alteration 
     for (i = 0; i < a->now->ncols; i++) {
         const struct column *x = &a->now->cols[i], *y = &b->now->cols[i];
 
-        if (strcmp(x->name, y->name) != 0 || x->attnum != y->attnum ||
-            x->type_oid != y->type_oid || x->typmod != y->typmod || a->from[i] != b->from[i])
+        if (strcmp(x->name, y->name) != 0 || x->attnum != y->attnum || x->type_oid != y->type_oid ||
+            x->typmod != y->typmod || a->from[i] != b->from[i])
             return false;
     }
     return true;
@@ -426,8 +426,8 @@ bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *p
     if (s == 0) {
         l->over_live = t->carried && t->flow != NULL;
         t->load = l;
-    } else if (!l->over_live && !t->carried && f->p->o.source->stream_csn(f->p->src) >= s) {
-        /* Rows that came in another shape were passed over, and may belong to it. */
+    } else if (!t->carried && (l->over_live || f->p->o.source->stream_csn(f->p->src) >= s)) {
+        /* Rows were passed over since, and may belong to it. */
         atomic_store(&l->void_, true);
         return true;
     }
@@ -448,6 +448,12 @@ bool feed_resume(struct feed *f, struct load *l, struct error *err)
     feed_table(f, l->flow->table->oid)->load = l;
     segment_load(f->segment, l, 0);
     segment_load(f->segment, l, atomic_load(&l->s));
+    return feed_flush(f, err);
+}
+
+bool feed_fetched(struct feed *f, struct fetched *rows, struct error *err)
+{
+    segment_fetched(f->segment, rows);
     return feed_flush(f, err);
 }
 

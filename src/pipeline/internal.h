@@ -54,7 +54,7 @@ struct want {
     uint32_t oid;
     char *schema, *name;
     char why[512];
-    bool pending; /* no load has begun for it yet */
+    bool pending;   /* no load has begun for it yet */
     int times;      /* running, for the same reason, without a row in between */
     int64_t due_ms; /* not before */
 };
@@ -68,6 +68,7 @@ struct ahead {
 };
 
 struct loads;
+struct wanting; /* refetch.h */
 
 struct pipeline {
     struct pipeline_options o;
@@ -83,18 +84,21 @@ struct pipeline {
     struct source *src;
     struct warehouse *wh;
     int64_t bad_load; /* whose copy is to blame for the attempt's error; 0: the table's own */
-    int lost_rows; /* checkpoints not found where they should be, running */
+    int lost_rows;    /* checkpoints not found where they should be, running */
 
-    pthread_mutex_t lock; /* of sessions, wants, and flows' lists while streaming */
+    pthread_mutex_t lock; /* of sessions, wants, wanting, and flows' lists while streaming */
     struct pipeline_session {
         struct session *session;
         bool load; /* of the background loads */
     } sessions[PIPELINE_MAX_SESSIONS];
     bool loads_cancelled; /* of this attempt */
-    struct map *wants; /* oid -> struct want */
+    struct map *wants;    /* oid -> struct want */
 
     struct arena *ahead_arena; /* between attempts */
     struct ahead *aheads;
+
+    struct wanting *wanting; /* while the sink lives; under lock */
+    atomic_bool rows_wanted; /* some row is wanted that may be read now */
 
     /* The attempt. */
     struct arena *arena; /* the connector's thread */
@@ -109,6 +113,9 @@ struct pipeline {
     int nresumes;
     enum side failed_side;
     int64_t start_ms;
+
+    int64_t look_ms;            /* when retained_look is due */
+    char warehouse_failed[400]; /* why the last attempt ended, if the warehouse ended it; or "" */
 };
 
 /* session.c: sessions that pipeline_cancel can reach. */
@@ -117,6 +124,10 @@ bool pipeline_connect(struct pipeline *p, const char *role, bool load, struct se
 void pipeline_disconnect(struct pipeline *p, struct session *s);
 /* What the background loads' sessions are at returns soon. */
 void pipeline_cancel_loads(struct pipeline *p);
+
+/* retained.c */
+/* What the source keeps for us, on the board and in the metrics; at most every 10 s unless now. */
+void retained_look(struct pipeline *p, bool now);
 
 /* flow.c */
 /* Schemas, ids, target and decoder of one table, in arena a. ERROR_DATA: it cannot flow. */
@@ -211,6 +222,9 @@ bool feed_flush(struct feed *f, struct error *err);
 /* From here on the load's table is spooled (s 0), or its copy is as of s. */
 bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *point,
                struct error *err);
+struct fetched;
+/* Hands rows that were read again to the sink. */
+bool feed_fetched(struct feed *f, struct fetched *rows, struct error *err);
 /* From here on no row of the table is taken. */
 bool feed_stop_table(struct feed *f, uint32_t oid, enum table_state state, const char *why,
                      struct error *err);

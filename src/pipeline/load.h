@@ -11,27 +11,34 @@
 #define PENSTOCK_PIPELINE_LOAD_H
 
 #include "load/spool.h"
+#include "load/wanted.h"
 #include "pipeline/internal.h"
 
-#define LOAD_CHUNK_SPOOL (-1) /* row of snapshot_chunks: how much of the spool a copy holds */
+#define LOAD_CHUNK_SPOOL (-1)      /* row of snapshot_chunks: how much of the spool a copy holds; */
+#define LOAD_CHUNK_WANTED "wanted" /* ... its `to`, if rows are wanted that the books do not name \
+                                    */
 
 struct load {
     struct flow *flow; /* of the copy; rec.load and rec.s from begin on */
     char *spool_path;
-    bool over_live; /* the table streams on in its live copy meanwhile; set by the feed */
+    bool over_live;   /* the table streams on in its live copy meanwhile; set by the feed */
     bool asked_again; /* void, and said so */
     int64_t replaces; /* number of the table's unfinished load before, whose copy goes; 0: none */
+    struct wanted *wanted; /* rows that the copy lacks; the sink's from `ready` on */
     struct load *next;
 
     /* The sink's. */
     struct spool *spool;
-    int64_t spool_csn; /* of the last transaction in it */
-    int64_t lost_csn;  /* newest row that could not be spooled; 0: none */
-    int64_t retry_ms;  /* not put in place before */
-    bool attached;     /* the sink knows it */
-    bool done;         /* live, or given up */
-    bool visible;      /* the open transaction sees its row in the books */
-    bool copied_said;  /* the open transaction says that it is copied */
+    int64_t spool_csn;  /* of the last transaction in it */
+    int64_t lost_csn;   /* newest row that could not be spooled; 0: none */
+    int64_t retry_ms;   /* not put in place before */
+    bool attached;      /* the sink knows it */
+    bool done;          /* live, or given up */
+    bool visible;       /* the open transaction sees its row in the books */
+    bool copied_said;   /* the open transaction says that it is copied */
+    bool disowned;      /* the books do not say any more that it is copied */
+    bool disowning;     /* the open transaction says so */
+    struct load *older; /* of the table, that the books may still hold for copied */
 
     _Atomic int64_t s;         /* the point; 0: not known yet */
     _Atomic int64_t committed; /* length of the spool as of the last checkpoint */
@@ -41,8 +48,8 @@ struct load {
     atomic_bool registered;    /* the books say that it is copied */
     atomic_bool ready;         /* the copy holds its spool up to applied */
     atomic_bool live;
-    int64_t rows;    /* copied */
-    int64_t applied; /* bytes of the spool that the copy holds */
+    int64_t rows;                    /* copied */
+    int64_t applied;                 /* bytes of the spool that the copy holds */
     int64_t applied_csn, applied_us; /* the transaction at that place */
 };
 

@@ -38,6 +38,8 @@ static bool note_applied(struct catching *c, struct error *err)
         .number = LOAD_CHUNK_SPOOL, .rows = c->at, .s = c->csn, .from = us, .done = true};
 
     snprintf(us, sizeof(us), "%lld", (long long)c->us);
+    if (wanted_changed(c->load->wanted))
+        chunk.to = LOAD_CHUNK_WANTED;
     return books_chunk_put(c->books, rec->table->oid, rec->load, &chunk, err);
 }
 
@@ -48,7 +50,7 @@ static bool apply_unit(struct catching *c, struct error *err)
     struct loader_stats stats;
     bool ok = ops->begin(c->books->session, err) &&
               books_load_lock(c->books, rec->table->oid, rec->load, err) &&
-              loader_apply(c->loader, &stats, err) && note_applied(c, err) &&
+              loader_apply(c->loader, c->load->wanted, &stats, err) && note_applied(c, err) &&
               ops->commit(c->books->session, err);
 
     if (!ok) {
@@ -142,11 +144,16 @@ bool load_catch_up(struct pipeline *p, struct books *b, struct load *l, atomic_b
                    struct error *err)
 {
     struct catching c = {.p = p, .books = b, .load = l};
-    struct arena *a = arena_new("copy");
+    struct arena *a;
     char aside[ASIDE_SIZE];
     int64_t end;
     bool ok = true;
 
+    if (l->flow->rec.in_place && !is_free(p, b, l)) { /* nothing waits for it meanwhile */
+        l->retry_ms = clock_mono_ms() + LOCKED_MS;
+        return true;
+    }
+    a = arena_new("copy");
     c.unit = arena_new("spooled events");
     c.loader = loader_new(p->o.warehouse, b->session, copy_target(a, l->flow, aside),
                           l->flow->decoder, l->flow->table->oid, pipeline_overflow_mode(p));

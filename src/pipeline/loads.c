@@ -33,10 +33,16 @@ bool loads_ask(struct loads *l, struct loads_ask *a, struct error *err)
 
     pthread_mutex_lock(&l->lock);
     a->done = false;
-    l->ask = a;
-    while (!a->done && !atomic_load(&l->stop))
+    while (l->ask != NULL && !atomic_load(&l->stop))
         pthread_cond_wait(&l->moved, &l->lock);
-    l->ask = NULL;
+    if (l->ask == NULL)
+        l->ask = a;
+    while (l->ask == a && !a->done && !atomic_load(&l->stop))
+        pthread_cond_wait(&l->moved, &l->lock);
+    if (l->ask == a) {
+        l->ask = NULL;
+        pthread_cond_broadcast(&l->moved);
+    }
     ok = a->done && a->ok;
     if (!a->done)
         error_set(err, ERROR_RETRY, "stopped");
@@ -54,7 +60,9 @@ bool loads_serve(struct loads *l, struct feed *feed, struct error *err)
     pthread_mutex_lock(&l->lock);
     a = l->ask;
     if (a != NULL && !a->done) {
-        if (a->load != NULL)
+        if (a->fetched != NULL)
+            a->ok = feed_fetched(feed, a->fetched, &a->err);
+        else if (a->load != NULL)
             a->ok = feed_load(feed, a->load, a->s, a->point, &a->err);
         else
             a->ok = feed_stop_table(feed, a->oid, TABLE_LOADING, a->why, &a->err);
@@ -74,21 +82,30 @@ bool loads_serve(struct loads *l, struct feed *feed, struct error *err)
 
 /* --- connections --- */
 
+bool loads_connect_source(struct pipeline *p, struct source **src, bool *connected,
+                          struct error *err)
+{
+    struct source_identity id;
+
+    if (*src == NULL && !p->o.source->open(src, p->o.source_config, err))
+        return false;
+    if (*connected)
+        return true;
+    if (!p->o.source->connect(*src, &id, err))
+        return false;
+    if (strcmp(id.system, p->identity.system) != 0 || id.timeline != p->identity.timeline ||
+        id.database_oid != p->identity.database_oid)
+        return error_set(err, ERROR_RETRY, "another server answers at this address now");
+    *connected = true;
+    return true;
+}
+
 bool loads_connect(struct loads *l, struct error *err)
 {
     struct pipeline *p = l->p;
-    struct source_identity id;
 
-    if (l->src == NULL && !p->o.source->open(&l->src, p->o.source_config, err))
+    if (!loads_connect_source(p, &l->src, &l->connected, err))
         return false;
-    if (!l->connected) {
-        if (!p->o.source->connect(l->src, &id, err))
-            return false;
-        if (strcmp(id.system, p->identity.system) != 0 || id.timeline != p->identity.timeline ||
-            id.database_oid != p->identity.database_oid)
-            return error_set(err, ERROR_RETRY, "another server answers at this address now");
-        l->connected = true;
-    }
     if (l->books.session == NULL) {
         l->books = p->books;
         l->books.session = NULL;
@@ -187,10 +204,11 @@ static void rest(struct loads *l, int ms)
         clock_sleep_ms(REST_MS / 4);
 }
 
-static void give_up(struct loads *l, const struct error *err)
+void loads_fail(struct loads *l, const struct error *err)
 {
     pthread_mutex_lock(&l->lock);
-    l->err = *err;
+    if (!l->failed)
+        l->err = *err;
     l->failed = true;
     pthread_mutex_unlock(&l->lock);
 }
@@ -212,7 +230,7 @@ static void *loads_main(void *arg)
         if (atomic_load(&l->stop))
             break;
         if (err.kind == ERROR_FATAL || err.kind == ERROR_CONFLICT) {
-            give_up(l, &err);
+            loads_fail(l, &err);
             break;
         }
         log_failure(LOG_WARN, "load: tried again", &err);
@@ -236,6 +254,22 @@ static struct load *load_resumed(struct loads *l, struct flow *f)
     atomic_store(&d->copied, true);
     atomic_store(&d->registered, true);
     return d;
+}
+
+/* The target itself, which waits: it lacks what it has lacked. */
+static bool restore_wanted(struct loads *l, struct load *d, struct error *err)
+{
+    struct arena *a = arena_new("wanted");
+    struct books_wanted *list;
+    int n = 0, i;
+    bool ok = books_wanted_read(&l->p->books, a, &list, &n, err);
+
+    for (i = 0; ok && i < n; i++) {
+        if (list[i].oid == d->flow->table->oid)
+            wanted_restore(d->wanted, list[i].key, list[i].len, list[i].csn);
+    }
+    arena_free(a);
+    return ok;
 }
 
 static bool is_streamed(const struct pipeline *p, uint32_t oid)
@@ -266,7 +300,7 @@ bool loads_resume(struct loads *l, struct feed *feed, struct error *err)
         d->applied_us = f->spool_us;
         log_info("load goes on with its spool table=%s.%s load=%lld bytes=%lld", f->table->schema,
                  f->table->name, (long long)f->rec.load, (long long)f->rec.spool_bytes);
-        if (!feed_resume(feed, d, err))
+        if ((f->rec.in_place && !restore_wanted(l, d, err)) || !feed_resume(feed, d, err))
             return false;
     }
     return true;
@@ -317,7 +351,9 @@ bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, stru
         return false;
     sweep_spools(l);
     l->started = pthread_create(&l->thread, NULL, loads_main, l) == 0;
-    return l->started || error_set(err, ERROR_RETRY, "the loads' thread could not be started");
+    if (!l->started)
+        return error_set(err, ERROR_RETRY, "the loads' thread could not be started");
+    return refetch_start(&l->refetch, l, err);
 }
 
 void loads_stop(struct loads *l)
@@ -330,10 +366,12 @@ void loads_stop(struct loads *l)
     pthread_mutex_unlock(&l->lock);
     if (l->src != NULL && l->started)
         l->p->o.source->cancel(l->src);
+    refetch_cancel(l->refetch);
     pipeline_cancel_loads(l->p);
     if (l->started)
         pthread_join(l->thread, NULL);
     l->started = false;
+    refetch_join(l->refetch);
 }
 
 void loads_free(struct loads *l)
@@ -342,10 +380,12 @@ void loads_free(struct loads *l)
 
     if (l == NULL)
         return;
+    refetch_free(l->refetch);
     for (d = l->list; d != NULL; d = next) {
         next = d->next;
         spool_close(d->spool);
         mem_free(d->spool_path);
+        wanted_free(d->wanted);
         mem_free(d);
     }
     pipeline_disconnect(l->p, l->books.session);
@@ -365,6 +405,7 @@ struct load *loads_add(struct loads *l, struct flow *f)
 
     d->flow = f;
     d->spool_path = flow_spool_path(l->p, f->table->oid, f->rec.load);
+    d->wanted = wanted_new();
     d->next = l->list; /* newest first */
     l->list = d;
     return d;

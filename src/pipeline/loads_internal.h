@@ -4,6 +4,7 @@
 #define PENSTOCK_PIPELINE_LOADS_INTERNAL_H
 
 #include "pipeline/load.h"
+#include "pipeline/refetch.h"
 
 /* What the connector's thread is asked for: one at a time. */
 struct loads_ask {
@@ -12,6 +13,7 @@ struct loads_ask {
     struct source_point *point;
     uint32_t oid; /* no load: no row of this table is taken any more */
     const char *why;
+    struct fetched *fetched; /* or: rows for the sink */
     bool done, ok;
     struct error err;
 };
@@ -25,10 +27,11 @@ struct loads {
     struct source *src;  /* of its own */
     bool connected;
     struct books books;
-    struct load *list; /* all of the attempt, newest first */
+    struct load *list;     /* all of the attempt, newest first */
     struct flow **stopped; /* that cannot be loaded as things are */
     int nstopped;
     int64_t review_ms;
+    struct refetch *refetch;
 
     pthread_mutex_t lock;
     pthread_cond_t moved;
@@ -39,6 +42,11 @@ struct loads {
 
 bool loads_ask(struct loads *l, struct loads_ask *a, struct error *err);
 bool loads_connect(struct loads *l, struct error *err);
+/* A connection of its own to the same source. */
+bool loads_connect_source(struct pipeline *p, struct source **src, bool *connected,
+                          struct error *err);
+/* Ends the attempt. */
+void loads_fail(struct loads *l, const struct error *err);
 struct load *loads_add(struct loads *l, struct flow *f);
 /* Is there a newer load of the same table? */
 bool loads_newer(const struct loads *l, const struct load *than);

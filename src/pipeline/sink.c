@@ -90,6 +90,9 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
         return sink_take_alter(s, e, err);
     case EVENT_LOAD:
         return sink_take_load(s, e, err);
+    case EVENT_FETCHED:
+        sink_take_fetched(s, e);
+        return true;
     }
     return error_set(err, ERROR_FATAL, "unknown kind %d of event", (int)e->kind);
 }
@@ -179,6 +182,8 @@ static bool sink_loop(struct sink *s, struct error *err)
     for (;;) {
         enum queue_result r;
 
+        if (!sink_wanted_give(s, err))
+            return false;
         if (should_apply(s, clock_mono_ms()) && !batch_apply(s, err))
             return false;
         r = queue_pop(s->queue, &item, wait_ms(s));
@@ -217,6 +222,8 @@ bool sink_start(struct sink *s, struct error *err)
     s->books = s->p->books;
     s->books.session = s->session;
     sink_tables_init(s);
+    if (!sink_wanted_restore(s, err))
+        return false;
     if (pthread_create(&s->thread, NULL, sink_main, s) != 0) {
         pipeline_disconnect(s->p, s->session);
         s->session = NULL;

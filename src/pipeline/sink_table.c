@@ -27,6 +27,7 @@ struct sink_table *sink_table(struct sink *s, uint32_t oid)
     t = mem_calloc(1, sizeof(*t));
     t->oid = oid;
     map_put_u32(s->by_oid, oid, t);
+    sink_wanted_open(s, t);
     s->tables = mem_realloc(s->tables, ((size_t)s->ntables + 1) * sizeof(struct sink_table *));
     s->tables[s->ntables++] = t;
     return t;
@@ -59,6 +60,7 @@ void sink_tables_free(struct sink *s)
 {
     int i;
 
+    sink_wanted_close(s);
     for (i = 0; i < s->ntables; i++) {
         struct sink_table *t = s->tables[i];
 
@@ -197,6 +199,7 @@ static bool follow(struct sink *s, struct sink_table *t, struct flow *f, struct 
         return false;
     push(&t->olds, &t->nolds, t->flow);
     t->flow = f;
+    wanted_altered(t->wanting.rows);
     return true;
 }
 

@@ -65,8 +65,8 @@ bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct 
     return ok;
 }
 
-/* How much of its spool the copy holds. */
-static bool read_applied(struct pipeline *p, struct flow *f, struct error *err)
+/* How much of its spool the copy holds. Not usable if it lacks rows that nobody could name. */
+static bool read_applied(struct pipeline *p, struct flow *f, bool *usable, struct error *err)
 {
     struct books_chunk *chunks;
     int n, i;
@@ -79,6 +79,7 @@ static bool read_applied(struct pipeline *p, struct flow *f, struct error *err)
         f->spool_at = chunks[i].rows;
         f->spool_csn = chunks[i].s;
         f->spool_us = chunks[i].from != NULL ? strtoll(chunks[i].from, NULL, 10) : 0;
+        *usable = chunks[i].to == NULL;
     }
     return true;
 }
@@ -132,13 +133,15 @@ static bool take_record(struct pipeline *p, const struct table_record *rec, bool
     if (waits) {
         struct flow probe = {.rec = *rec, .table = rec->table};
 
-        if (!reopen_spool(p, &probe, &usable, err))
+        if (!reopen_spool(p, &probe, &usable, err) ||
+            (usable && !read_applied(p, &probe, &usable, err)))
             return false;
         if (usable) {
             f = push(p, &p->resumes, &p->nresumes);
             *f = probe;
-            return read_applied(p, f, err);
+            return true;
         }
+        spool_close(probe.spool);
     }
     if (newer_of_live) {
         loads_want(p, rec->table->oid, rec->table->schema, rec->table->name,
@@ -188,8 +191,7 @@ static bool forget_flow(struct pipeline *p, int i, struct error *err)
         return false;
     board_remove_table(p->o.board, p->o.source_name, f->rec.table->schema, f->rec.table->name);
     decoder_free(f->decoder);
-    memmove(&p->flows[i], &p->flows[i + 1],
-            (size_t)(p->nflows - i - 1) * sizeof(struct flow *));
+    memmove(&p->flows[i], &p->flows[i + 1], (size_t)(p->nflows - i - 1) * sizeof(struct flow *));
     p->nflows--;
     return true;
 }
@@ -245,6 +247,18 @@ static bool wants_copy(const struct pipeline *p, const struct flow *f)
     return false;
 }
 
+/* Does a complete copy of it wait for its spool? */
+static bool resumes(const struct pipeline *p, uint32_t oid)
+{
+    int i;
+
+    for (i = 0; i < p->nresumes; i++) {
+        if (p->resumes[i]->rec.table->oid == oid)
+            return true;
+    }
+    return false;
+}
+
 bool flows_compare(struct pipeline *p, struct error *err)
 {
     struct source_table *now;
@@ -263,6 +277,8 @@ bool flows_compare(struct pipeline *p, struct error *err)
 
         if (f == NULL)
             loads_want(p, t->oid, t->schema, t->name, "table not known yet", 0);
+        else if (resumes(p, t->oid))
+            continue;
         else if (f->rec.state == TABLE_REFUSED ? now[i].refused == NULL : wants_copy(p, f))
             loads_want(p, t->oid, t->schema, t->name,
                        f->rec.reason ? f->rec.reason : "it has no complete copy yet", 0);
@@ -332,11 +348,8 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
     }
     tasks = arena_calloc(p->arena, (size_t)n + 1, sizeof(*tasks));
     for (i = 0; i < n; i++) {
-        struct take take = {.p = p,
-                            .arena = p->arena,
-                            .books = &p->books,
-                            .flows = p->flows,
-                            .nflows = p->nflows};
+        struct take take = {
+            .p = p, .arena = p->arena, .books = &p->books, .flows = p->flows, .nflows = p->nflows};
         struct flow *f = flow_find(p, tables[i].table->oid);
 
         if (!wants_copy(p, f))

@@ -30,6 +30,7 @@ static const struct addition version_2[] = {
     {"columns", "load", "bigint", "0"},
     {"columns", "target_name", "text", NULL},
     {"columns", "dropped", "boolean", "false"},
+    {"columns", "aliases", "text", NULL},
     {"snapshot_chunks", "snapshot_csn", "bigint", "0"},
     {"snapshot_chunks", "from_key", "text", NULL},
     {"snapshot_chunks", "to_key", "text", NULL},

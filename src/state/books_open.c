@@ -36,7 +36,7 @@ static const struct {
      "source_type text NOT NULL, kind text NOT NULL, digits integer NOT NULL, "
      "scale integer NOT NULL, nullable boolean NOT NULL, key_position integer NOT NULL, "
      "in_identity boolean NOT NULL, semantic text, allowed text, default_json text, "
-     "target_name text, dropped boolean NOT NULL",
+     "target_name text, dropped boolean NOT NULL, aliases text",
      ", PRIMARY KEY (connector, source, source_id, load, ordinal)"},
     {"targets (connector text NOT NULL, source text NOT NULL, target_schema text NOT NULL, "
      "target_table text NOT NULL",

@@ -220,7 +220,7 @@ bool books_table_live(struct books *b, uint32_t oid, int64_t load, struct error 
     ok = update_load(b, &sql, oid, load, err) && own_target(b, oid, load, err) &&
          delete_of_others(b, "tables", oid, load, err) &&
          delete_of_others(b, "columns", oid, load, err) &&
-         delete_of_others(b, "snapshot_chunks", oid, load, err);
+         delete_of_table(b, "snapshot_chunks", oid, err);
     buf_free(&sql);
     return ok;
 }

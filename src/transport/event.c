@@ -133,6 +133,11 @@ void segment_load(struct segment *s, void *object, int64_t point)
     put(at, &point, 8);
 }
 
+void segment_fetched(struct segment *s, void *object)
+{
+    put(open_frame(s, 1 + sizeof(object), EVENT_FETCHED), &object, sizeof(object));
+}
+
 static uint32_t get_u32(const uint8_t **at)
 {
     uint32_t v;
@@ -210,6 +215,7 @@ bool segment_next(struct segment *s, struct event *e)
         break;
     case EVENT_ALTER:
     case EVENT_LOAD:
+    case EVENT_FETCHED:
         memcpy(&e->object, at, sizeof(e->object));
         at += sizeof(e->object);
         if (e->kind == EVENT_LOAD)

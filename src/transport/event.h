@@ -13,6 +13,7 @@
  *                                      no row of the table follows: it wants a load, or it stops
  *   ALTER     u64 pointer              the table has another shape from here on
  *   LOAD      u64 pointer, i64 s       a load of a table has begun (s 0), or has its point S
+ *   FETCHED   u64 pointer              rows that were read at the source again
  *
  * Pointers are the pipeline's own objects, which live as long as the attempt.
  */
@@ -32,7 +33,8 @@ enum event_kind {
     EVENT_IDLE,
     EVENT_STOP,
     EVENT_ALTER,
-    EVENT_LOAD
+    EVENT_LOAD,
+    EVENT_FETCHED
 };
 
 #define EVENT_UNAVAILABLE 1 /* flags: a column of the row was not carried */
@@ -55,7 +57,7 @@ struct event {
     uint32_t oid; /* STOP */
     int state;
     const char *schema, *name, *why;
-    void *object; /* ALTER, LOAD */
+    void *object; /* ALTER, LOAD, FETCHED */
     int64_t s;    /* LOAD */
 };
 
@@ -76,6 +78,7 @@ void segment_stop(struct segment *s, uint32_t oid, int state, const char *schema
                   const char *why);
 void segment_alter(struct segment *s, void *object);
 void segment_load(struct segment *s, void *object, int64_t point);
+void segment_fetched(struct segment *s, void *object);
 /* The next record, its pointers into the segment; false at the end. */
 bool segment_next(struct segment *s, struct event *e);
 

@@ -196,8 +196,8 @@ static const struct error_note notes[CAUSE_COUNT] = {
                               "give each partition the replica identity of its root"},
     [CAUSE_COLUMN_NOT_LOGGED] = {"", "column-not-logged", ERROR_DATA,
                                  "the log does not carry a column, and no earlier row has it",
-                                 "at the source: ALTER TABLE {table} REPLICA IDENTITY FULL; then "
-                                 "load the table again"},
+                                 "the table is loaded again by itself; to avoid it, at the source: "
+                                 "ALTER TABLE {table} REPLICA IDENTITY FULL"},
     [CAUSE_NAME_REFUSED] = {"", "name-refused", ERROR_DATA,
                             "the warehouse cannot hold a table with that name, column or number "
                             "of columns",

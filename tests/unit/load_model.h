@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A source table as a model, and random statements on it as the log would tell them: inserts,
- * updates that do not carry every column, changed and swapped keys, deletes, TRUNCATE. Few keys
- * and few values, so that everything meets everything.
+ * updates that do not carry every column, changed and swapped keys, deletes, TRUNCATE; with a row
+ * filter, rows that leave it and come back without every column. Few keys and few values, so that
+ * everything meets everything.
  */
 #ifndef PENSTOCK_TESTS_LOAD_MODEL_H
 #define PENSTOCK_TESTS_LOAD_MODEL_H
@@ -41,11 +42,13 @@ static const struct case_column model_keyless[] = {
 struct model {
     struct pipe p;
     bool floats, keyed;
+    bool filter; /* rows leave a row filter and come back */
     uint64_t seed;
     int64_t csn;
     int nrows; /* keyed: MODEL_ROWS slots, one a key; keyless: rows in use */
     struct model_row {
         bool used;
+        bool hidden; /* not used, but there: outside the row filter */
         int64_t csn; /* keyed: of its last change */
         struct value v[MODEL_COLS];
     } rows[MODEL_COPIES];
@@ -178,7 +181,9 @@ static inline int model_slot(struct model *m, bool used)
     int i;
 
     for (i = 0; i < MODEL_ROWS; i++) {
-        if (m->rows[(at + i) % MODEL_ROWS].used == used)
+        const struct model_row *r = &m->rows[(at + i) % MODEL_ROWS];
+
+        if (r->used == used && !r->hidden)
             return (at + i) % MODEL_ROWS;
     }
     return -1;
@@ -189,10 +194,44 @@ static inline void model_truncate(struct model *m)
     int i;
 
     for (i = 0; i < MODEL_COPIES; i++)
-        m->rows[i].used = false;
+        m->rows[i].used = m->rows[i].hidden = false;
     if (!m->keyed)
         m->nrows = 0;
     pipe_change(&m->p, 't', NULL, NULL, m->csn);
+}
+
+/* A row outside the filter goes, changes unseen, or comes back by an update that the log tells as
+ * an insert. */
+static inline void model_unhide(struct model *m, int slot)
+{
+    struct model_row *r = &m->rows[slot];
+    struct value after[MODEL_COLS];
+    unsigned what = model_random(m, 6);
+
+    model_change(m, r, after);
+    if (what == 0)
+        r->hidden = false;
+    if (what <= 1)
+        return;
+    r->hidden = false;
+    r->used = true;
+    r->csn = m->csn;
+    pipe_change(&m->p, 'c', NULL, after, m->csn);
+}
+
+static inline bool model_step_filter(struct model *m)
+{
+    int slot = (int)model_random(m, MODEL_ROWS);
+
+    if (m->rows[slot].hidden && model_random(m, 2)) {
+        model_unhide(m, slot);
+        return true;
+    }
+    if (!m->rows[slot].used || model_random(m, 5) > 0)
+        return false;
+    model_delete(m, slot);
+    m->rows[slot].hidden = true;
+    return true;
 }
 
 static inline void model_step_keyed(struct model *m)
@@ -203,6 +242,8 @@ static inline void model_step_keyed(struct model *m)
 
     if (what == 0) {
         model_truncate(m);
+    } else if (used < 0 && gone < 0) {
+        return; /* all are outside the filter */
     } else if (used < 0 || (what < 8 && gone >= 0)) {
         model_insert(m, gone);
     } else if (what < 12) {
@@ -254,6 +295,8 @@ static inline void model_step_keyless(struct model *m)
 static inline void model_step(struct model *m)
 {
     m->csn++;
+    if (m->filter && model_step_filter(m))
+        return;
     if (m->keyed)
         model_step_keyed(m);
     else

@@ -232,7 +232,7 @@ static void apply_piece(struct sink *k, struct side *d)
     struct error err = {0};
 
     feed(k, d);
-    must(k, loader_apply(d->l, &stats, &err), &err);
+    must(k, loader_apply(d->l, NULL, &stats, &err), &err);
     arena_reset(d->lifted);
     segment_free(d->m.p.seg);
     d->m.p.seg = segment_new();

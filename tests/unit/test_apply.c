@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random logs through compaction, stage and SQL into a real warehouse: after each piece the target
- * equals the model, row for row. DuckDB in a file of its own; Postgres too where
- * PENSTOCK_TEST_POSTGRES holds the URL of a database that may be used up. PENSTOCK_SEED=N replays
- * one run, PENSTOCK_RUNS=N sets how many.
+ * equals the model, row for row. With a row filter, and with rows that somebody deletes in the
+ * target, it may lack what is wanted; in the end, when that has been read again, it does not.
+ * DuckDB in a file of its own; Postgres too where PENSTOCK_TEST_POSTGRES holds the URL of a
+ * database that may be used up. PENSTOCK_SEED=N replays one run, PENSTOCK_RUNS=N sets how many.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 
 #include "config/file.h"
 #include "load/loader.h"
-#include "load_model.h"
+#include "wanted_model.h"
 #include "warehouse_duckdb/warehouse_duckdb.h"
 #include "warehouse_postgres/warehouse_postgres.h"
 
@@ -145,8 +146,46 @@ static void compare(struct sink *k, struct model *m)
     arena_free(a);
 }
 
+/* The same where rows may be missing: those that are wanted, those that were taken out of the
+ * target. What is there is right. */
+static void compare_there(struct sink *k, struct model *m, struct refetch *f, bool *robbed)
+{
+    struct arena *a = arena_new("rows");
+    struct error err = {0};
+    bool there[MODEL_ROWS] = {0};
+    struct rowset r;
+    int i, c;
+
+    must(k,
+         k->ops->query(k->s, a, "SELECT id, '''' || a || '''', '''' || b || '''', n FROM apply.t",
+                       &r, &err),
+         &err);
+    for (i = 0; i < r.nrows; i++) {
+        struct buf have = {0}, want = {0};
+        int slot = atoi(rowset_get(&r, i, 0));
+
+        assert_false(there[slot]);
+        there[slot] = true;
+        for (c = 0; c < 4; c++)
+            buf_printf(&have, "%s%s", c > 0 ? "|" : "",
+                       rowset_get(&r, i, c) ? rowset_get(&r, i, c) : "NULL");
+        model_show(&want, m, m->rows[slot].v);
+        if (!m->rows[slot].used || strcmp(buf_cstr(&have), buf_cstr(&want)) != 0)
+            fail_msg("PENSTOCK_SEED=%llu: have %s, want %s%s", (unsigned long long)k->seed,
+                     buf_cstr(&have), buf_cstr(&want), m->rows[slot].used ? "" : ", hidden");
+        buf_free(&have);
+        buf_free(&want);
+    }
+    for (i = 0; i < MODEL_ROWS; i++) {
+        robbed[i] = robbed[i] && !there[i] && m->rows[i].used;
+        if (m->rows[i].used && !there[i] && !robbed[i] && !refetch_wants(f, m, i))
+            fail_msg("PENSTOCK_SEED=%llu: row %d is missing", (unsigned long long)k->seed, i);
+    }
+    arena_free(a);
+}
+
 /* The loader's own compact takes the model's events. */
-static void apply_piece(struct sink *k, struct model *m, struct loader *l)
+static void apply_piece(struct sink *k, struct model *m, struct loader *l, struct wanted *w)
 {
     struct loader_stats stats;
     struct compact *own = m->p.compact;
@@ -154,7 +193,7 @@ static void apply_piece(struct sink *k, struct model *m, struct loader *l)
 
     m->p.compact = loader_compact(l);
     must(k, pipe_compact(&m->p, &err), &err);
-    must(k, loader_apply(l, &stats, &err), &err);
+    must(k, loader_apply(l, w, &stats, &err), &err);
     pipe_reset(&m->p);
     m->p.compact = own;
 }
@@ -193,7 +232,7 @@ static void run(struct sink *k, const struct case_column *cols, unsigned oid)
         model_step(&m);
         if (i < 59 && model_random(&m, cut) > 0)
             continue;
-        apply_piece(k, &m, l); /* several pieces in one transaction */
+        apply_piece(k, &m, l, NULL); /* several pieces in one transaction */
         compare(k, &m);
         if (model_random(&m, commit) == 0) {
             must(k, k->ops->commit(k->s, &err), &err);
@@ -202,6 +241,64 @@ static void run(struct sink *k, const struct case_column *cols, unsigned oid)
     }
     must(k, k->ops->commit(k->s, &err), &err);
     loader_free(l);
+    model_close(&m);
+}
+
+static void rob(struct sink *k, struct model *m, bool *robbed)
+{
+    int slot = (int)model_random(m, MODEL_ROWS);
+    char sql[64];
+
+    snprintf(sql, sizeof(sql), "DELETE FROM apply.t WHERE id = %d", slot);
+    exec(k, sql);
+    robbed[slot] = true;
+}
+
+static void give(struct sink *k, struct model *m, struct loader *l, struct refetch *f)
+{
+    refetch_give(f, m, loader_compact(l));
+    apply_piece(k, m, l, f->w);
+}
+
+static void run_filter(struct sink *k, unsigned oid)
+{
+    bool robbed[MODEL_ROWS] = {0};
+    struct error err = {0};
+    struct refetch f;
+    struct loader *l;
+    struct model m;
+    unsigned cut;
+    int i;
+
+    model_open(&m, model_keyed, k->seed);
+    m.filter = true;
+    refetch_open(&f);
+    l = loader_new(k->ops, k->s, make_target(k, &m), m.p.dec, oid, OVERFLOW_STOP);
+    cut = 2 + model_random(&m, 10);
+    must(k, k->ops->begin(k->s, &err), &err);
+    for (i = 0; i < 120; i++) {
+        model_step(&m);
+        if (i < 119 && model_random(&m, cut) > 0)
+            continue;
+        apply_piece(k, &m, l, f.w);
+        if (f.open && model_random(&m, 3) == 0)
+            give(k, &m, l, &f);
+        compare_there(k, &m, &f, robbed);
+        if (!f.open && wanted_count(f.w) > 0)
+            refetch_read(&f, &m);
+        if (model_random(&m, 6) == 0)
+            rob(k, &m, robbed);
+    }
+    for (i = 0; i < 2 && (f.open || wanted_count(f.w) > 0); i++) {
+        if (!f.open)
+            refetch_read(&f, &m);
+        give(k, &m, l, &f);
+    }
+    assert_int_equal(wanted_count(f.w), 0);
+    compare_there(k, &m, &f, robbed);
+    must(k, k->ops->commit(k->s, &err), &err);
+    loader_free(l);
+    refetch_close(&f);
     model_close(&m);
 }
 
@@ -220,6 +317,7 @@ static void runs(const struct warehouse_ops *ops, const char *url)
     for (k.seed = first; k.seed < first + n; k.seed++) {
         for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
             run(&k, tables[i], oid++);
+        run_filter(&k, oid++);
     }
     sink_close(&k);
 }

@@ -4,8 +4,9 @@
  * a part:
  *   log      I1xy insert of key 1 with a = x, b = y; R snapshot row; U1x? update, b not carried;
  *            M12x? update that changes the key 1 to 2; D1 delete; T truncate; '-' is NULL
- *   outcome  +1xy upsert; +2x?@1 unresolved, origin key 1; -1 delete; T truncated; !D an error of
- *            kind data, !F fatal
+ *   outcome  +1xy upsert; +2x?@1 unresolved, origin key 1; -1 delete; ~1 wanted (and what is known
+ *            of it, newest first: ~1x?^2 an image of csn 2, ~1x?^2=1 of a row that is there since
+ *            csn 1); T truncated; !D an error of kind data that a load mends, !F fatal
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,10 +95,42 @@ static char shown(const struct value *v)
                                               : ' ');
 }
 
+/* The images of a row that is wanted. */
+static void show_images(struct buf *out, const struct pipe *p, const struct compact_row *r)
+{
+    const struct compact_image *im;
+
+    assert_false(r->upsert || r->unresolved);
+    assert_true(r->images->baseless);
+    for (im = r->images; im != NULL; im = im->older) {
+        struct arena *a = arena_new("image");
+        struct event_slices sl;
+        struct error err = {0};
+        struct value v[3];
+
+        assert_true(decoder_slices(p->dec, im->value, im->value_len, &sl, &err));
+        assert_true(sl.unavailable_len == im->unavailable_len &&
+                    memcmp(sl.unavailable, im->unavailable, im->unavailable_len) == 0);
+        assert_true(decoder_row(p->dec, sl.after, sl.after_len, sl.unavailable, sl.unavailable_len,
+                                a, v, &err));
+        assert_int_equal(im->committed_us, im->csn * 1000);
+        buf_printf(out, "%c%c^%lld", shown(&v[1]), shown(&v[2]), (long long)im->csn);
+        arena_free(a);
+    }
+    buf_printf(out, "=%lld", (long long)r->images->since);
+}
+
 static void show_row(struct buf *out, const struct pipe *p, const struct compact_row *r)
 {
     const struct value *v = r->values;
 
+    if (p->source->nkeys > 0)
+        assert_int_equal(r->key_len, 1);
+    if (r->wanted) {
+        buf_printf(out, "%s~%lld", out->len > 0 ? " " : "", (long long)v[0].i);
+        show_images(out, p, r);
+        return;
+    }
     buf_printf(out, "%s%c%lld", out->len > 0 ? " " : "", r->upsert ? '+' : '-', (long long)v[0].i);
     if (r->upsert || p->source->nkeys == 0)
         buf_printf(out, "%c%c", shown(&v[1]), shown(&v[2]));
@@ -115,6 +148,7 @@ static void outcome(struct pipe *p, struct buf *out)
     if (!pipe_compact(p, &err)) {
         buf_puts(out, err.kind == ERROR_DATA ? "!D" : "!F");
         assert_non_null(strstr(err.message, "public.t"));
+        assert_int_equal(err.reload, err.kind == ERROR_DATA);
         return;
     }
     if (compact_truncated(p->compact))
@@ -177,12 +211,32 @@ static void with_key(void **state)
         /* A delete ends the carry. */
         {"I1xy D1 I1zw U1p?", "+1pw"},
         {"U1?? D1 I1zw", "+1zw"},
-        {"D1 I1x? ", "!D"},
-        {"I1x?", "!D"},
-        {"R1?y", "!D"},
-        {"D1 U1x?", "!D"},
-        {"I1xy D1 U1x?", "!D"},
         {"D1 U1xy", "+1xy"},
+        /* What is nowhere to be had is wanted, until a later image tells it or the row goes. */
+        {"I1x?", "~1x?^1=1"},
+        {"R1?y", "~1?y^1=1"},
+        {"D1 I1x? ", "~1x?^2=2"},
+        {"D1 U1x?", "~1x?^2=2"},
+        {"I1xy D1 U1x?", "~1x?^3=3"},
+        {"I1xy D1 I1z?", "~1z?^3=3"},
+        {"I1x? U1z?", "~1z?^2=1"},
+        {"I1?? U1x?", "~1x?^2??^1=1"},
+        {"I1?? U1x? U1??", "~1??^3x?^2=1"},
+        {"I1x? U1?y", "+1xy"},
+        {"I1?? U1x? U1?y U1z?", "+1zy"},
+        {"I1x? U1zw", "+1zw"},
+        {"I1x? U1zw U1p?", "+1pw"},
+        {"I1x? D1", "-1"},
+        {"I1x? D1 I1zw", "+1zw"},
+        {"I1x? D1 I1z?", "~1z?^3=3"},
+        {"I1x? T", "T"},
+        {"I1x? M12z?", "-1 ~2z?^2=2"},
+        {"I1?? M12x? U2??", "-1 ~2??^3x?^2=2"},
+        {"I1x? M12?y", "-1 +2xy"},
+        {"I1x? M12zw", "-1 +2zw"},
+        {"I1x? M12?? M21??", "~1??^3x?^1=3 -2"},
+        {"I1x? M12?? I1zw", "+1zw ~2??^2x?^1=2"},
+        {"U2x? I1z? M13?? M21?? M32??", "~2??^5z?^2=5 +1x?@2 -3"},
         /* Keys that change take the image and the origin along. */
         {"M12xy", "-1 +2xy"},
         {"M12x?", "-1 +2x?@1"},
@@ -201,7 +255,8 @@ static void with_key(void **state)
         {"M13?? M21?? M32?? M13?? M21?? M32??", "+1?? -3 +2??"},
         {"I1xy M13?? M21?? M32?? U2z?", "+1??@2 -3 +2zy"},
         {"M12?? U2?? M23?? U3a? U3?b", "-1 -2 +3ab"},
-        {"D1 M12x?", "!D"},
+        {"D1 M12x?", "-1 ~2x?^2=2"},
+        {"D1 M12x? U2?y", "-1 +2xy"},
         {"D1 M12xy", "-1 +2xy"},
         {"I3xy M31?? D1", "-3 -1"},
         /* Truncate. */
@@ -255,6 +310,7 @@ static void keyless_needs_the_old_row(void **state)
     pipe_change(&p, 'u', NULL, after, 1);
     assert_false(pipe_compact(&p, &err));
     assert_int_equal(err.kind, ERROR_DATA);
+    assert_true(err.reload);
     assert_non_null(strstr(err.hint, "REPLICA IDENTITY FULL"));
     pipe_close(&p);
 }
@@ -308,6 +364,33 @@ static void folded_keys(void **state)
     assert_true(compact_next(p.compact, &at, &r, &err));
     assert_true(isnan(r->values[0].f));
     assert_int_equal(shown(&r->values[2]), 'z');
+    pipe_close(&p);
+}
+
+/* A key that is compared after folding is not wanted: the table is loaded again. */
+static void folded_keys_are_not_wanted(void **state)
+{
+    struct value before[3], after[3];
+    struct error err = {0};
+    struct pipe p;
+
+    (void)state;
+    pipe_open(&p, float_keyed);
+    float_row(after, 0.0, "k", "?");
+    pipe_change(&p, 'c', NULL, after, 1);
+    assert_false(pipe_compact(&p, &err));
+    assert_int_equal(err.kind, ERROR_DATA);
+    assert_true(err.reload);
+    assert_non_null(strstr(err.message, "public.t"));
+    assert_non_null(strstr(err.message, "column v"));
+    pipe_reset(&p);
+    float_row(before, 0.0, "k", NULL);
+    pipe_change(&p, 'd', before, NULL, 1);
+    float_row(after, -0.0, "k", "?");
+    pipe_change(&p, 'u', NULL, after, 2);
+    error_clear(&err);
+    assert_false(pipe_compact(&p, &err));
+    assert_true(err.reload);
     pipe_close(&p);
 }
 
@@ -418,6 +501,7 @@ int main(void)
         cmocka_unit_test(without_key),
         cmocka_unit_test(keyless_needs_the_old_row),
         cmocka_unit_test(folded_keys),
+        cmocka_unit_test(folded_keys_are_not_wanted),
         cmocka_unit_test(broken_moves),
         cmocka_unit_test(hot_row),
         cmocka_unit_test(many_rows),

@@ -2,7 +2,9 @@
 /*
  * Random logs, cut into random pieces, compacted and applied to a target in memory by the rules of
  * the SQL (resolve, delete, upsert; MERGE and delete + insert): after each piece the target equals
- * the source. PENSTOCK_SEED=N replays one run, PENSTOCK_RUNS=N sets how many.
+ * the source. Rows that are not to be had are read again, and rows that somebody takes out of the
+ * target come back when they are changed. PENSTOCK_SEED=N replays one run, PENSTOCK_RUNS=N sets how
+ * many.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "load_model.h"
+#include "wanted_model.h"
 
 static uint64_t running; /* the seed, for the message of a failure */
 
@@ -32,10 +34,12 @@ struct memory {
     struct arena *a;
     struct copy target[MODEL_COPIES];
     int n;
+    bool robbed[MODEL_ROWS]; /* taken out of the target */
+    struct refetch f;
 };
 
 struct staged {
-    bool upsert;
+    bool upsert, wanted;
     int slot, origin; /* keyed; origin: slot to resolve from */
     bool unchanged[MODEL_COLS];
     struct copy row;
@@ -66,7 +70,7 @@ static int slot_of(struct model *m, const struct value *key)
     return -1;
 }
 
-static int take_rows(struct model *m, struct arena *a, struct staged *out)
+static int take_rows(struct model *m, struct memory *mem, struct staged *out)
 {
     const struct compact_row *r;
     struct error err = {0};
@@ -83,11 +87,15 @@ static int take_rows(struct model *m, struct arena *a, struct staged *out)
         assert_true(n < 256);
         memset(s, 0, sizeof(*s));
         s->upsert = r->upsert;
+        if (r->wanted)
+            wanted_add(mem->f.w, r);
+        else if (m->keyed && !r->unresolved)
+            wanted_settle(mem->f.w, r->key, r->key_len);
         s->row.used = true;
         s->row.csn = r->csn;
         for (c = 0; c < MODEL_COLS; c++) {
             s->unchanged[c] = r->values[c].state == VALUE_UNCHANGED;
-            s->row.v[c] = text_of(m, a, c, &r->values[c]);
+            s->row.v[c] = text_of(m, mem->a, c, &r->values[c]);
         }
         if (!m->keyed)
             continue;
@@ -96,9 +104,28 @@ static int take_rows(struct model *m, struct arena *a, struct staged *out)
     }
 }
 
-static void apply_keyed(struct memory *mem, struct staged *rows, int n, bool merge)
+/* Those that were to be resolved, once more. */
+static void note_unresolved(struct model *m, struct memory *mem, bool missing)
 {
-    bool seen[MODEL_ROWS] = {0};
+    const struct compact_row *r;
+    struct error err = {0};
+    size_t at = 0;
+
+    for (;;) {
+        if (!compact_next(m->p.compact, &at, &r, &err))
+            fail_seed("compact_next: %s", err.message);
+        if (r == NULL)
+            return;
+        if (r->unresolved && missing)
+            wanted_add(mem->f.w, r);
+        else if (r->unresolved)
+            wanted_settle(mem->f.w, r->key, r->key_len);
+    }
+}
+
+static void apply_keyed(struct model *m, struct memory *mem, struct staged *rows, int n, bool merge)
+{
+    bool seen[MODEL_ROWS] = {0}, missing = false;
     int i, c;
 
     for (i = 0; i < n; i++) {
@@ -106,13 +133,19 @@ static void apply_keyed(struct memory *mem, struct staged *rows, int n, bool mer
         seen[rows[i].slot] = true;
         if (rows[i].origin < 0)
             continue;
-        if (!mem->target[rows[i].origin].used)
-            fail_seed("no row to resolve from");
+        if (!mem->target[rows[i].origin].used) {
+            if (!m->filter)
+                fail_seed("no row to resolve from");
+            missing = true;
+            rows[i].upsert = false;
+            continue;
+        }
         for (c = 1; c < MODEL_COLS; c++) {
             if (rows[i].unchanged[c])
                 rows[i].row.v[c] = mem->target[rows[i].origin].v[c];
         }
     }
+    note_unresolved(m, mem, missing);
     for (i = 0; i < n; i++) {
         if (!merge || !rows[i].upsert)
             mem->target[rows[i].slot].used = false;
@@ -160,6 +193,10 @@ static void compare_keyed(struct model *m, struct memory *mem)
     for (i = 0; i < MODEL_ROWS; i++) {
         struct copy want = {.used = m->rows[i].used};
 
+        if (!want.used || mem->target[i].used)
+            mem->robbed[i] = false;
+        if (!mem->target[i].used && (mem->robbed[i] || (m->filter && refetch_wants(&mem->f, m, i))))
+            continue;
         if (mem->target[i].used != want.used)
             fail_seed("row %d: %s", i, want.used ? "is missing" : "should not be there");
         if (!want.used)
@@ -168,7 +205,8 @@ static void compare_keyed(struct model *m, struct memory *mem)
             want.v[c] = text_of(m, mem->a, c, &m->rows[i].v[c]);
         if (!same_copy(&want, &mem->target[i]))
             fail_seed("row %d differs", i);
-        if (mem->target[i].csn != m->rows[i].csn)
+        if (mem->target[i].csn != m->rows[i].csn &&
+            (!m->filter || mem->target[i].csn != mem->f.taken[i]))
             fail_seed("row %d: csn", i);
     }
 }
@@ -202,13 +240,14 @@ static void apply_piece(struct model *m, struct memory *mem, bool merge)
     if (!pipe_compact(&m->p, &err))
         fail_seed("compact_add: %s", err.message);
     if (compact_truncated(m->p.compact)) {
+        wanted_settle_all(mem->f.w);
         memset(mem->target, 0, sizeof(mem->target));
         mem->n = 0;
     }
-    n = take_rows(m, mem->a, rows);
+    n = take_rows(m, mem, rows);
     assert_int_equal(n, compact_count(m->p.compact));
     if (m->keyed)
-        apply_keyed(mem, rows, n, merge);
+        apply_keyed(m, mem, rows, n, merge);
     else
         apply_keyless(mem, rows, n);
     pipe_reset(&m->p);
@@ -218,7 +257,40 @@ static void apply_piece(struct model *m, struct memory *mem, bool merge)
         compare_keyless(m, mem);
 }
 
-static void run(const struct case_column *cols, uint64_t seed)
+/* What is wanted is read at some time, and handed on after some piece. */
+static void refetch_some(struct model *m, struct memory *mem)
+{
+    if (mem->f.open && model_random(m, 3) == 0)
+        refetch_give(&mem->f, m, m->p.compact);
+    if (!mem->f.open && wanted_count(mem->f.w) > 0 && model_random(m, 2) == 0)
+        refetch_read(&mem->f, m);
+    if (model_random(m, 10) == 0) {
+        int i = (int)model_random(m, MODEL_ROWS);
+
+        mem->robbed[i] |= mem->target[i].used;
+        mem->target[i].used = false;
+    }
+}
+
+/* Once the source is silent, reading twice brings all. */
+static void refetch_rest(struct model *m, struct memory *mem, bool merge)
+{
+    int round, i;
+
+    for (round = 0; round < 2 && (mem->f.open || wanted_count(mem->f.w) > 0); round++) {
+        if (!mem->f.open)
+            refetch_read(&mem->f, m);
+        refetch_give(&mem->f, m, m->p.compact);
+        apply_piece(m, mem, merge);
+    }
+    assert_int_equal(wanted_count(mem->f.w), 0);
+    for (i = 0; i < MODEL_ROWS; i++) {
+        if (m->rows[i].used && !mem->target[i].used && !mem->robbed[i])
+            fail_seed("row %d is missing at the end", i);
+    }
+}
+
+static void run(const struct case_column *cols, bool filter, uint64_t seed)
 {
     struct memory mem = {.a = arena_new("target")};
     struct model m;
@@ -227,54 +299,70 @@ static void run(const struct case_column *cols, uint64_t seed)
     int i;
 
     model_open(&m, cols, seed);
+    m.filter = filter;
+    refetch_open(&mem.f);
     merge = model_random(&m, 2);
     cut = 2 + model_random(&m, 30);
     for (i = 0; i < 120; i++) {
         model_step(&m);
-        if (model_random(&m, cut) == 0)
-            apply_piece(&m, &mem, merge);
+        if (model_random(&m, cut) > 0)
+            continue;
+        apply_piece(&m, &mem, merge);
+        if (filter)
+            refetch_some(&m, &mem);
     }
     apply_piece(&m, &mem, merge);
+    if (filter)
+        refetch_rest(&m, &mem, merge);
+    refetch_close(&mem.f);
     model_close(&m);
     arena_free(mem.a);
 }
 
-static void runs(const struct case_column *cols)
+static void runs(const struct case_column *cols, bool filter)
 {
     const char *count = getenv("PENSTOCK_RUNS");
     uint64_t first = model_seed(1);
-    uint64_t n = getenv("PENSTOCK_SEED") ? 1 : count ? strtoull(count, NULL, 10) : 300;
+    uint64_t otherwise = filter ? 3000 : 300; /* more must meet there */
+    uint64_t n = getenv("PENSTOCK_SEED") ? 1 : count ? strtoull(count, NULL, 10) : otherwise;
     uint64_t seed;
 
     print_message("PENSTOCK_SEED=%llu and on\n", (unsigned long long)first);
     for (seed = first; seed < first + n; seed++) {
         running = seed;
-        run(cols, seed);
+        run(cols, filter, seed);
     }
 }
 
 static void keyed(void **state)
 {
     (void)state;
-    runs(model_keyed);
+    runs(model_keyed, false);
+}
+
+static void row_filter(void **state)
+{
+    (void)state;
+    runs(model_keyed, true);
 }
 
 static void float_keys(void **state)
 {
     (void)state;
-    runs(model_float);
+    runs(model_float, false);
 }
 
 static void keyless(void **state)
 {
     (void)state;
-    runs(model_keyless);
+    runs(model_keyless, false);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keyed),
+        cmocka_unit_test(row_filter),
         cmocka_unit_test(float_keys),
         cmocka_unit_test(keyless),
     };

@@ -53,6 +53,7 @@ static void every_kind(void **state)
     segment_stop(s, 4294967295u, 2, "public", "", "a new column");
     segment_alter(s, &key);
     segment_load(s, &value, INT64_MAX);
+    segment_fetched(s, &old);
 
     next(s, EVENT_MARK);
     e = next(s, EVENT_BEGIN);
@@ -91,6 +92,8 @@ static void every_kind(void **state)
     e = next(s, EVENT_LOAD);
     assert_ptr_equal(e.object, &value);
     assert_true(e.s == INT64_MAX);
+    e = next(s, EVENT_FETCHED);
+    assert_ptr_equal(e.object, &old);
     assert_false(segment_next(s, &e));
     assert_false(segment_next(s, &e));
     segment_free(s);

@@ -105,6 +105,8 @@ static void write_script(struct buf *out, const struct plan_case *pc, const stru
     if (pc->resolves) {
         sql_resolve(out, t, STAGE);
         end(out);
+        sql_unresolvable(out, t, STAGE);
+        end(out);
     }
     sql_truncate(out, t);
     end(out);

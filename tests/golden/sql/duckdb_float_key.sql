@@ -3,6 +3,7 @@ CREATE TABLE "public"."samples" ("at" DOUBLE, "v" BLOB, "_penstock_csn" BIGINT, 
 CREATE TABLE "public"."_penstock_load_1" ("at" DOUBLE, "v" BLOB, "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
 CREATE OR REPLACE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" SMALLINT, "_penstock_mask" VARCHAR, "_penstock_o1" DOUBLE, "at" DOUBLE, "v" BLOB, "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
 UPDATE temp.main."_penstock_stage_16385" AS s SET "v" = CASE WHEN substr(s."_penstock_mask", 2, 1) = '1' THEN t."v" ELSE s."v" END FROM "public"."samples" AS t WHERE s."_penstock_mask" IS NOT NULL AND t."at" = coalesce(s."_penstock_o1", s."at");
+UPDATE temp.main."_penstock_stage_16385" AS s SET "_penstock_op" = 0 WHERE s."_penstock_mask" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "public"."samples" AS t WHERE t."at" = coalesce(s."_penstock_o1", s."at"));
 DELETE FROM "public"."samples";
 DELETE FROM "public"."samples" AS t USING temp.main."_penstock_stage_16385" AS s WHERE t."at" = s."at";
 INSERT INTO "public"."samples" ("at", "v", "_penstock_csn", "_penstock_committed_at") SELECT s."at", s."v", s."_penstock_csn", s."_penstock_committed_at" FROM temp.main."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1;

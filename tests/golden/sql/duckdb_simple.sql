@@ -3,6 +3,7 @@ CREATE TABLE "public"."orders" ("id" BIGINT, "name" VARCHAR, "total" DECIMAL(10,
 CREATE TABLE "public"."_penstock_load_1" ("id" BIGINT, "name" VARCHAR, "total" DECIMAL(10,2), "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
 CREATE OR REPLACE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" SMALLINT, "_penstock_mask" VARCHAR, "_penstock_o1" BIGINT, "id" BIGINT, "name" VARCHAR, "total" DECIMAL(10,2), "_penstock_csn" BIGINT, "_penstock_committed_at" TIMESTAMP WITH TIME ZONE);
 UPDATE temp.main."_penstock_stage_16385" AS s SET "name" = CASE WHEN substr(s."_penstock_mask", 2, 1) = '1' THEN t."name" ELSE s."name" END, "total" = CASE WHEN substr(s."_penstock_mask", 3, 1) = '1' THEN t."total" ELSE s."total" END FROM "public"."orders" AS t WHERE s."_penstock_mask" IS NOT NULL AND t."id" = coalesce(s."_penstock_o1", s."id");
+UPDATE temp.main."_penstock_stage_16385" AS s SET "_penstock_op" = 0 WHERE s."_penstock_mask" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "public"."orders" AS t WHERE t."id" = coalesce(s."_penstock_o1", s."id"));
 DELETE FROM "public"."orders";
 DELETE FROM "public"."orders" AS t USING temp.main."_penstock_stage_16385" AS s WHERE t."id" = s."id";
 INSERT INTO "public"."orders" ("id", "name", "total", "_penstock_csn", "_penstock_committed_at") SELECT s."id", s."name", s."total", s."_penstock_csn", s."_penstock_committed_at" FROM temp.main."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1;

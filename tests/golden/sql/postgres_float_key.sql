@@ -4,6 +4,7 @@ CREATE TABLE "public"."_penstock_load_1" ("at" double precision NOT NULL, "v" by
 CREATE TEMP TABLE "_penstock_stage_16385" ("_penstock_op" smallint, "_penstock_mask" text, "_penstock_o1" double precision, "at" double precision, "v" bytea, "_penstock_csn" bigint, "_penstock_committed_at" timestamp with time zone);
 ANALYZE pg_temp."_penstock_stage_16385";
 UPDATE pg_temp."_penstock_stage_16385" AS s SET "v" = CASE WHEN substr(s."_penstock_mask", 2, 1) = '1' THEN t."v" ELSE s."v" END FROM "public"."samples" AS t WHERE s."_penstock_mask" IS NOT NULL AND t."at" = coalesce(s."_penstock_o1", s."at");
+UPDATE pg_temp."_penstock_stage_16385" AS s SET "_penstock_op" = 0 WHERE s."_penstock_mask" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "public"."samples" AS t WHERE t."at" = coalesce(s."_penstock_o1", s."at"));
 DELETE FROM "public"."samples";
 DELETE FROM "public"."samples" AS t USING pg_temp."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 0 AND t."at" = s."at";
 MERGE INTO "public"."samples" AS t USING (SELECT s."at", s."v", s."_penstock_csn", s."_penstock_committed_at" FROM pg_temp."_penstock_stage_16385" AS s WHERE s."_penstock_op" = 1) AS s ON t."at" = s."at" WHEN MATCHED THEN UPDATE SET "at" = s."at", "v" = s."v", "_penstock_csn" = s."_penstock_csn", "_penstock_committed_at" = s."_penstock_committed_at" WHEN NOT MATCHED THEN INSERT ("at", "v", "_penstock_csn", "_penstock_committed_at") VALUES (s."at", s."v", s."_penstock_csn", s."_penstock_committed_at");
