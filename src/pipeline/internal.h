@@ -177,6 +177,13 @@ bool flows_load(struct pipeline *p, struct source_point *point, int64_t s, struc
 /* Compiles what streams and was not copied just now. */
 bool flows_compile(struct pipeline *p, struct error *err);
 
+/* adopt.c */
+/* The same columns under the same names, in all that a message of the log tells. */
+bool adopt_matches(const struct table *a, const struct table *b);
+/* Then `now` (from the catalogue) takes from the version that rows come in what only that knows;
+ * both live as long as the attempt. streamed NULL: there is none. */
+void adopt_version(struct table *now, const struct table *streamed);
+
 /* take.c: from what the source has to a flow that is to be loaded. */
 /* Leaves out what the warehouse does not take, gives topics that would be shared a suffix; returns
  * how many are left. */
@@ -225,6 +232,8 @@ bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *p
 struct fetched;
 /* Hands rows that were read again to the sink. */
 bool feed_fetched(struct feed *f, struct fetched *rows, struct error *err);
+/* The version that rows of the table come in; NULL: they are not taken. */
+const struct table *feed_version(const struct feed *f, uint32_t oid);
 /* From here on no row of the table is taken. */
 bool feed_stop_table(struct feed *f, uint32_t oid, enum table_state state, const char *why,
                      struct error *err);

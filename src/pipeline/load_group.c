@@ -16,9 +16,10 @@
 struct item {
     uint32_t oid;
     const char *why;
-    struct source_table *st; /* as planned, then as of the point; NULL: gone */
-    struct load *load;       /* NULL: nothing to load */
-    bool settled;            /* without a load: it is gone, or stopped, or asks again by itself */
+    struct source_table *st;      /* as planned, then as of the point; NULL: gone */
+    const struct table *streamed; /* the version that its rows come in; NULL: none */
+    struct load *load;            /* NULL: nothing to load */
+    bool settled; /* without a load: it is gone, or stopped, or asks again by itself */
 };
 
 struct group {
@@ -206,6 +207,17 @@ static bool next_number(struct loads *l, int64_t *load, struct error *err)
     return ok;
 }
 
+static bool look(struct loads *l, struct item *it, struct error *err)
+{
+    struct loads_ask ask = {.oid = it->oid, .look = true};
+
+    if (!loads_ask(l, &ask, err))
+        return false;
+    it->streamed = ask.version;
+    adopt_version(it->st->table, it->streamed);
+    return true;
+}
+
 static bool make_load(struct group *g, struct item *it, struct error *err)
 {
     struct loads *l = g->l;
@@ -216,6 +228,8 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
     it->settled = it->st == NULL;
     if (it->settled)
         return true; /* gone */
+    if (!look(l, it, err))
+        return false;
     f = arena_calloc(l->arena, 1, sizeof(*f));
     flow_keep(l->p, f);
     if (was != NULL) {
@@ -294,6 +308,8 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
         if (it->load == NULL)
             continue;
         it->st = find(tables, n, it->oid);
+        if (it->st != NULL)
+            adopt_version(it->st->table, it->streamed);
         if (it->st == NULL || it->st->refused != NULL ||
             !same_version(it->st->table, it->load->flow->table)) {
             again(l, it, "it was altered while its load began");
