@@ -41,7 +41,10 @@ struct mark {
     char why[256];                /* LOST: the server's reason */
     char position[POSITION_SIZE]; /* READY: what the source believes we have (confirmed) */
     int64_t retained_bytes;       /* log kept for us; -1 unknown */
-    int active_pid;               /* 0: nobody reads it */
+    int64_t unconfirmed_bytes;    /* of it, behind position: what we have not acknowledged; -1 */
+    int64_t safe_bytes;           /* that may still be written until it is lost; -1: no limit */
+    char oldest[256]; /* the oldest transaction at the source that is still open, or "" */
+    int active_pid;   /* 0: nobody reads it */
 };
 
 /* A piece of a table that one short transaction reads. */
@@ -49,6 +52,9 @@ struct chunk {
     int number;        /* 0.. within the table */
     uint32_t rel;      /* Postgres: relation that holds the rows (a leaf of a partitioned table) */
     uint64_t from, to; /* Postgres: heap blocks [from, to); to == UINT64_MAX: open end */
+    /* Of a table that is cut by ranges of its first key column: [from_key, to_key), text as in
+     * load/ranges.h, NULL: open. Chunks follow each other without a gap; number: their order. */
+    const char *from_key, *to_key;
 };
 
 /* One table of a snapshot, with its chunks, in the arena given to tables(). */

@@ -6,12 +6,14 @@
  *
  * Chunks are ctid ranges of one relation each, many and small: pages hold very different numbers
  * of rows after deletes, and short transactions keep a user's ALTER from queueing behind us. They
- * belong to this one snapshot.
+ * belong to this one snapshot. Of large tables they are ranges of keys (snapshot_ranges.c), which
+ * do not.
  */
 #include "source_postgres/point.h"
 
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
+#include "source_postgres/snapshot_internal.h"
 #include "source_postgres/watch.h"
 #include "util/causes.h"
 #include "util/clock.h"
@@ -161,18 +163,19 @@ bool point_tables(struct source_point *p, struct arena *a, struct source_table *
                          s->settings.publication);
     ok = ok && catalog_read(s, c, a, pub.exists ? &pub : NULL, true, &cat, err) &&
          watch_note(s->watch, c, (int64_t)p->s_lsn, &cat, err);
-    pg_conn_close(c);
-    if (!ok)
-        return false;
-    *n = cat.n;
-    *tables = arena_calloc(a, (size_t)cat.n + 1, sizeof(**tables));
-    for (i = 0; i < cat.n; i++) {
+    *n = ok ? cat.n : 0;
+    *tables = arena_calloc(a, (size_t)*n + 1, sizeof(**tables));
+    for (i = 0; ok && i < *n; i++) {
         struct source_table *st = &(*tables)[i];
 
         st->table = cat.tables[i].table;
         st->refused = cat.tables[i].refused;
-        if (st->refused == NULL)
+        if (st->refused != NULL)
+            continue;
+        ok = snapshot_cut_by_keys(s, c, a, &cat.tables[i], st, err);
+        if (st->nchunks == 0)
             cut_table(s, a, &cat.tables[i], st);
     }
-    return true;
+    pg_conn_close(c);
+    return ok;
 }

@@ -43,8 +43,15 @@ static void forget_traces(struct relation *rel)
 {
     trace_free(rel->latest);
     trace_free(rel->floor);
+    rel->latest = rel->floor = NULL;
+}
+
+static void forget_next(struct relation *rel)
+{
+    arena_free(rel->next);
     trace_free(rel->next_floor);
-    rel->latest = rel->floor = rel->next_floor = NULL;
+    rel->next = NULL;
+    rel->next_floor = NULL;
 }
 
 void relations_install(struct relations *rs, const struct stream_table *t)
@@ -60,6 +67,7 @@ void relations_install(struct relations *rs, const struct stream_table *t)
     rel->told = false;
     rel->state = RELATION_NEW;
     forget_traces(rel); /* the table may be newer */
+    forget_next(rel);
     make_room(rel);
 }
 
@@ -87,7 +95,7 @@ void relations_free(struct relations *rs)
     while ((rel = map_next(rs->by_oid, &at)) != NULL) {
         arena_free(rel->arena);
         arena_free(rel->version);
-        arena_free(rel->next);
+        forget_next(rel);
         forget_traces(rel);
         mem_free(rel->before);
         mem_free(rel->after);
@@ -247,6 +255,7 @@ static bool judge_by_shape(struct relation *rel, const struct shape *shape, uint
                            const struct change_sink *sink, struct error *err)
 {
     const struct footprint *floor = floor_before(rel, xid);
+    enum version_step step;
     struct version_case c = {.was = rel->table,
                              .r = &rel->r,
                              .floor = shape->unmoved ? &shape->trace.columns : floor,
@@ -256,22 +265,21 @@ static bool judge_by_shape(struct relation *rel, const struct shape *shape, uint
     if (floor != NULL) /* the known version may have been that of the floor, too */
         rel->natts = alter_natts_later(rel->table, rel->natts, floor);
     c.natts = rel->natts;
-    arena_free(rel->next);
+    forget_next(rel);
     rel->next = arena_new("table version");
-    switch (version_follow(&c, rel->next, &rel->alteration, why, sizeof(why))) {
-    case VERSION_SAME:
-        rel->state = RELATION_MATCHES;
-        return true;
-    case VERSION_NEXT:
-        if (sink->alter == NULL)
-            break;
+    step = version_follow(&c, rel->next, &rel->alteration, why, sizeof(why));
+    if (step == VERSION_NEXT && sink->alter != NULL) {
         rel->next_floor = floor_of_next(rel, shape, floor);
         rel->state = RELATION_ALTERED;
         return true;
-    case VERSION_LOAD:
-        return relations_refuse(rel, sink, why, err);
     }
-    describe(rel, why, sizeof(why));
+    forget_next(rel);
+    if (step == VERSION_SAME) {
+        rel->state = RELATION_MATCHES;
+        return true;
+    }
+    if (step == VERSION_NEXT)
+        describe(rel, why, sizeof(why));
     return relations_refuse(rel, sink, why, err);
 }
 
@@ -316,7 +324,7 @@ bool relations_judge(struct relations *rs, struct relation *rel, uint32_t xid,
 
 void relations_loosen(struct relation *rel)
 {
-    arena_free(rel->next);
+    forget_next(rel);
     rel->next = arena_new("table version");
     version_loosen(rel->table, rel->loosen, rel->next, &rel->alteration);
     rel->state = RELATION_ALTERED;

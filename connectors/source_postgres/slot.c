@@ -26,8 +26,42 @@ enum {
     S_CONFIRMED,
     S_STATUS,
     S_RETAINED,
+    S_UNCONFIRMED,
+    S_SAFE,
+    S_OLDEST,
     S_INVALID
 };
+
+#define LOOK_MS 2000 /* while streaming: status has to go out meanwhile */
+
+/* Who holds the start of the log that the slot needs: a transaction's log begins with its xid.
+ * Whose session we may not see has no backend_xid here. */
+static const char oldest_sql[] =
+    "(SELECT CASE WHEN o.pid IS NULL THEN format('prepared transaction \"%s\" (user %s, for %s)', "
+    "o.name, o.who, o.age) ELSE format('pid %s (user %s, application \"%s\", %s, for %s)', o.pid, "
+    "o.who, o.name, o.state, o.age) END FROM ("
+    "SELECT pid, usename AS who, application_name AS name, state, "
+    "date_trunc('second', clock_timestamp() - xact_start) AS age, backend_xid AS xid "
+    "FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL UNION ALL "
+    "SELECT NULL, owner, gid, NULL, date_trunc('second', clock_timestamp() - prepared), "
+    "transaction "
+    "FROM pg_catalog.pg_prepared_xacts) o ORDER BY pg_catalog.age(o.xid) DESC LIMIT 1), ";
+
+/* No longer than the stream can do without us; who does not answer in time is left. */
+static bool ask(struct source *s, struct pg_conn *c, const char *sql, PGresult **res,
+                struct error *err)
+{
+    static const char what[] = "reading the replication slot";
+    int64_t deadline = s->stream != NULL ? clock_mono_ms() + LOOK_MS : -1;
+
+    if (!pg_send(c, what, sql, err) || !pg_receive(c, what, deadline, res, err))
+        return false;
+    if (*res != NULL)
+        return true;
+    pg_conn_close(s->control);
+    s->control = NULL;
+    return error_set(err, ERROR_RETRY, "%s: no answer within %d ms", what, LOOK_MS);
+}
 
 static bool query_slot(struct source *s, PGresult **res, struct error *err)
 {
@@ -39,11 +73,14 @@ static bool query_slot(struct source *s, PGresult **res, struct error *err)
         return false;
     buf_puts(&sql, "SELECT plugin, slot_type, database = current_database(), database, "
                    "active_pid, restart_lsn, confirmed_flush_lsn, wal_status, "
-                   "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint, ");
+                   "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint, "
+                   "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint, "
+                   "safe_wal_size, ");
+    buf_puts(&sql, oldest_sql);
     buf_puts(&sql, s->facts.version >= 170000 ? "invalidation_reason" : "NULL");
     buf_puts(&sql, " FROM pg_catalog.pg_replication_slots WHERE slot_name = ");
     buf_sql_string(&sql, s->settings.slot);
-    ok = pg_query(c, "reading the replication slot", buf_cstr(&sql), res, err);
+    ok = ask(s, c, buf_cstr(&sql), res, err);
     buf_free(&sql);
     return ok;
 }
@@ -74,7 +111,7 @@ bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
 
     memset(m, 0, sizeof(*m));
     m->state = MARK_MISSING;
-    m->retained_bytes = -1;
+    m->retained_bytes = m->unconfirmed_bytes = m->safe_bytes = -1;
     if (!query_slot(s, &res, err))
         return false;
     if (PQntuples(res) == 0) {
@@ -86,6 +123,11 @@ bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
     m->active_pid = (int)pg_int(res, 0, S_PID);
     if (!PQgetisnull(res, 0, S_RETAINED))
         m->retained_bytes = pg_int(res, 0, S_RETAINED);
+    if (!PQgetisnull(res, 0, S_UNCONFIRMED))
+        m->unconfirmed_bytes = pg_int(res, 0, S_UNCONFIRMED);
+    if (!PQgetisnull(res, 0, S_SAFE))
+        m->safe_bytes = pg_int(res, 0, S_SAFE);
+    snprintf(m->oldest, sizeof(m->oldest), "%s", PQgetvalue(res, 0, S_OLDEST));
     snprintf(m->position, sizeof(m->position), "%s", PQgetvalue(res, 0, S_CONFIRMED));
     m->state = MARK_READY;
     if (!PQgetisnull(res, 0, S_INVALID)) {

@@ -164,14 +164,16 @@ static bool start_copy(struct source_reader *r, const struct table *t, const str
 
     buf_puts(&sql, "COPY (SELECT ");
     snapshot_select_list(t, &sql);
-    buf_printf(&sql, " FROM ONLY %s WHERE ctid >= '(%llu,0)'::tid", name,
-               (unsigned long long)c->from);
+    buf_printf(&sql, " FROM ONLY %s WHERE true", name);
+    if (c->from > 0 || c->to != UINT64_MAX)
+        buf_printf(&sql, " AND ctid >= '(%llu,0)'::tid", (unsigned long long)c->from);
     if (c->to != UINT64_MAX)
         buf_printf(&sql, " AND ctid < '(%llu,0)'::tid", (unsigned long long)c->to);
+    ok = snapshot_range_where(&sql, t, c, err);
     if (t->row_filter != NULL)
         buf_printf(&sql, " AND (%s)", t->row_filter);
     buf_puts(&sql, ") TO STDOUT");
-    ok = pg_query(r->conn, "reading rows", buf_cstr(&sql), NULL, err);
+    ok = ok && pg_query(r->conn, "reading rows", buf_cstr(&sql), NULL, err);
     buf_free(&sql);
     return ok;
 }

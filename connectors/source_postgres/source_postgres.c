@@ -176,6 +176,9 @@ static bool take_settings(struct source *s, struct error *err)
     set->chunk_pages = config_int(cfg, "snapshot.chunk.pages");
     if (set->chunk_pages <= 0)
         set->chunk_pages = 2048;
+    set->key_chunk_bytes = config_int(cfg, "snapshot.key.chunk.bytes");
+    if (set->key_chunk_bytes <= 0)
+        set->key_chunk_bytes = INT64_MAX;
     set->wait_notice_ms = 10000;
     s->target.host = config_string(cfg, "database.hostname");
     s->target.port = (int)config_int(cfg, "database.port");

@@ -25,8 +25,9 @@ struct pg_settings {
     char slot[PG_NAME_SIZE];
     char publication[PG_NAME_SIZE];
     enum publication_mode mode;
-    int64_t chunk_pages;    /* heap blocks a chunk */
-    int64_t wait_notice_ms; /* how often a wait for other transactions is said */
+    int64_t chunk_pages;     /* heap blocks a chunk */
+    int64_t key_chunk_bytes; /* larger tables are cut by ranges of their key */
+    int64_t wait_notice_ms;  /* how often a wait for other transactions is said */
 };
 
 /* What the server is, read when the control connection is made. */

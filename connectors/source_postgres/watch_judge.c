@@ -197,14 +197,17 @@ static void say(char out[320], const char *name, const char *what)
         snprintf(out, 320, "%s%s%s", name, name[0] != '\0' ? " " : "", what);
 }
 
-/* A leaf, or an ordinary table, that nothing was known of. */
-static void weigh_unknown(const struct table *t, const PGresult *res, int i, const struct leaf *now,
+/* A leaf, or an ordinary table, that nothing was known of. A leaf that is new is for the next look,
+ * which searches it for old rows. */
+static bool weigh_unknown(const struct table *t, const PGresult *res, int i, const struct leaf *now,
                           bool root_known, struct watch_verdict *v)
 {
     const char *name = PQgetvalue(res, i, W_NAME);
     bool leaf = now->oid != now->root;
+    bool rewritten =
+        !leaf && t->relfilenode != 0 && t->relfilenode != now->file && pg_bool(res, i, W_ALTERED);
 
-    if (!leaf && t->relfilenode != 0 && t->relfilenode != now->file && pg_bool(res, i, W_ALTERED))
+    if (rewritten)
         say(v->rewritten, "", why_rewritten);
     if (leaf && root_known)
         say(v->doubt, name, "(a partition) is new");
@@ -212,19 +215,23 @@ static void weigh_unknown(const struct table *t, const PGresult *res, int i, con
         say(v->doubt, name, "(a partition) may have been attached, truncated or rewritten");
     if (pg_bool(res, i, W_MEMBER_NEW))
         say(v->doubt, "", "the publication may have been altered");
+    return !leaf && !rewritten;
 }
 
-static void weigh_known(const PGresult *res, int i, const struct leaf *old, const struct leaf *now,
+/* True if it is still what was vouched for, apart from what changes no row. */
+static bool weigh_known(const PGresult *res, int i, const struct leaf *old, const struct leaf *now,
                         struct watch_verdict *v)
 {
-    const char *name = PQgetvalue(res, i, W_NAME);
+    bool leaf = now->oid != now->root;
+    bool rewritten = old->file != now->file && (leaf || old->attributes != now->attributes);
 
-    if (now->oid == now->root && old->file != now->file && old->attributes != now->attributes)
+    if (rewritten && !leaf)
         say(v->rewritten, "", why_rewritten);
-    if (now->oid != now->root && old->file != now->file)
-        say(v->rewritten, name, "(a partition) was truncated or rewritten");
+    if (rewritten && leaf) /* by a TRUNCATE of the root, perhaps, which is an event */
+        say(v->doubt, PQgetvalue(res, i, W_NAME), "(a partition) was truncated or rewritten");
     if (old->membership != now->membership)
         say(v->rewritten, "", why_membership);
+    return !rewritten && old->membership == now->membership;
 }
 
 static void weigh_row(struct watch *w, const struct table *t, const PGresult *res, int i,
@@ -232,23 +239,21 @@ static void weigh_row(struct watch *w, const struct table *t, const PGresult *re
 {
     const struct leaf *old;
     struct leaf now;
+    bool good;
 
     watch_take_leaf(res, i, &now);
     old = map_get_u32(w->leaves, now.oid);
-    if (old != NULL)
-        weigh_known(res, i, old, &now, v);
-    else
-        weigh_unknown(t, res, i, &now, root_known, v);
+    good = old != NULL ? weigh_known(res, i, old, &now, v)
+                       : weigh_unknown(t, res, i, &now, root_known, v);
     if (now.oid == now.root) {
         v->file = now.file;
         v->unmoved = old != NULL && old->looked && old->round == w->round && w->look != NULL &&
                      !snapshot_sees(w->look, xid) && old->attributes == now.attributes;
     }
-    /* What is new among the leaves is for the next look, which searches it for old rows. */
-    if (v->rewritten[0] == '\0' && (old != NULL || now.oid == now.root)) {
-        now.round = w->round;
-        watch_vouch(w, &now);
-    }
+    if (!good) /* the next look sees it too */
+        return;
+    now.round = w->round;
+    watch_vouch(w, &now);
 }
 
 void watch_weigh(struct watch *w, const struct table *t, const PGresult *res, uint32_t xid,

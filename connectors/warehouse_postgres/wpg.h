@@ -29,6 +29,7 @@ struct session {
     atomic_bool cancelled;
     int64_t give_up_at;   /* mono ms: when a cancelled statement is no longer waited for; 0 none */
     bool broken;          /* the connection is of no use any more */
+    char blocker[256];    /* who was last seen to hold up the statement that runs; "": nobody */
     struct session *next; /* in warehouse.sessions */
 };
 

@@ -100,6 +100,12 @@ static void look_at(struct wpg_watch *watch, struct session *s, const PGresult *
         terminate(watch->conn, s, pid);
         return;
     }
+    if (pid == 0)
+        snprintf(s->blocker, sizeof(s->blocker), "a prepared transaction (see pg_prepared_xacts)");
+    else
+        snprintf(s->blocker, sizeof(s->blocker),
+                 "pid %d (user %.63s, application \"%.63s\", %.40s)", pid, PQgetvalue(res, row, 2),
+                 name, PQgetvalue(res, row, 3));
     if (!log)
         return;
     if (pid == 0)

@@ -225,6 +225,13 @@ static bool stops_reading(const PGresult *res)
     return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
+/* A statement that gave up waiting for a lock: whose it is. */
+static void say_blocker(const struct session *s, struct error *err)
+{
+    if (err != NULL && s->blocker[0] != '\0' && strcmp(err->sqlstate, "55P03") == 0)
+        error_prefix(err, "a lock is held by %s", s->blocker);
+}
+
 bool wpg_run(struct session *s, const char *sql, ExecStatusType want, ExecStatusType or_want,
              PGresult **out, struct error *err)
 {
@@ -232,6 +239,7 @@ bool wpg_run(struct session *s, const char *sql, ExecStatusType want, ExecStatus
     ExecStatusType status;
 
     *out = NULL;
+    s->blocker[0] = '\0';
     if (!wpg_usable(s, err))
         return false;
     if (PQsendQuery(s->conn, sql) == 0)
@@ -265,6 +273,7 @@ bool wpg_run(struct session *s, const char *sql, ExecStatusType want, ExecStatus
         error_set(err, ERROR_FATAL, "a statement answered %s", PQresStatus(status));
     } else {
         pg_error_result(PG_WAREHOUSE, err, s->conn, last, NULL);
+        say_blocker(s, err);
         s->broken = s->broken || PQstatus(s->conn) != CONNECTION_OK;
     }
     PQclear(last);

@@ -89,6 +89,23 @@ static json_t *task_json(const struct api_request *request, const struct board_c
     return j;
 }
 
+static json_t *bytes_json(int64_t bytes)
+{
+    return bytes < 0 ? json_null() : json_integer(bytes);
+}
+
+/* What Connect does not know of a source: what its server keeps for it, and for whose sake. */
+static json_t *mark_json(const struct board_connector *c)
+{
+    json_t *j = json_object();
+
+    json_object_set_new(j, "slot", api_string(c->mark.name));
+    json_object_set_new(j, "retained_bytes", bytes_json(c->mark.retained_bytes));
+    json_object_set_new(j, "safe_bytes", bytes_json(c->mark.safe_bytes));
+    json_object_set_new(j, "pinned_by", api_string(c->mark.pinned_by));
+    return j;
+}
+
 static json_t *status_json(const struct api_request *request, const struct board_connector *c)
 {
     json_t *j = json_object(), *connector = json_object(), *tasks = json_array();
@@ -102,6 +119,8 @@ static json_t *status_json(const struct api_request *request, const struct board
     json_object_set_new(j, "connector", connector);
     json_object_set_new(j, "tasks", tasks);
     json_object_set_new(j, "type", type_json(c));
+    if (c->source)
+        json_object_set_new(j, "penstock", mark_json(c));
     return j;
 }
 

@@ -24,6 +24,11 @@ void api_tables(const struct api_request *request, struct api_reply *reply)
         json_object_set_new(j, "reason", api_string(t[i].reason));
         json_object_set_new(j, "rows", json_integer(t[i].rows));
         json_object_set_new(j, "position", api_string(t[i].position));
+        json_object_set_new(j, "waiting_seconds",
+                            t[i].waiting_ms < 0 ? json_null()
+                                                : json_integer(t[i].waiting_ms / 1000));
+        json_object_set_new(j, "waiting_bytes",
+                            t[i].waiting_ms < 0 ? json_null() : json_integer(t[i].waiting_bytes));
         json_array_append_new(list, j);
     }
     api_json(reply, 200, list);

@@ -204,9 +204,26 @@ static void put_type(struct buf *out, const struct column *c, bool *numeric_defi
     buf_u8(out, '}');
 }
 
+/* The fields that it was before: readers of older events find it by them (Avro, "Aliases"). */
+static void put_aliases(struct buf *out, const char *list)
+{
+    const char *sep = ",\"aliases\":[\"";
+
+    for (; list != NULL && *list != '\0'; list += strspn(list, ",")) {
+        size_t n = strcspn(list, ",");
+
+        buf_printf(out, "%s%.*s", sep, (int)n, list);
+        sep = "\",\"";
+        list += n;
+    }
+    if (sep[0] == '\"')
+        buf_puts(out, "\"]");
+}
+
 static void put_field(struct buf *out, const struct column *c, bool nullable, bool *numeric_defined)
 {
     put_member(out, true, "name", c->field);
+    put_aliases(out, c->aliases);
     buf_puts(out, nullable ? ",\"type\":[\"null\"," : ",\"type\":");
     put_type(out, c, numeric_defined);
     if (nullable)

@@ -34,6 +34,7 @@ struct table *table_copy(struct arena *a, const struct table *t)
         col->semantic = arena_strdup(a, col->semantic);
         col->allowed = arena_strdup(a, col->allowed);
         col->def = arena_strdup(a, col->def);
+        col->aliases = arena_strdup(a, col->aliases);
     }
     return c;
 }

@@ -151,9 +151,25 @@ static const char *bytes_text(struct arena *a, double bytes)
     return arena_printf(a, u == 0 ? "%.0f %s" : "%.1f %s", bytes, units[u]);
 }
 
+/* What stands below a connector's line. */
+static const char *note_of(struct arena *a, const json_t *status, const char *trace)
+{
+    const json_t *kept = json_object_get(status, "penstock");
+    const json_t *safe = json_object_get(kept, "safe_bytes");
+    const char *by = text(kept, "pinned_by"), *note = trace;
+
+    if (*by)
+        note = arena_printf(a, "%s%sslot %s is kept for %s", trace, *trace ? "\n" : "",
+                            text(kept, "slot"), by);
+    if (*by && json_is_integer(safe))
+        note = arena_printf(a, "%s; the server removes log that it needs after %s more", note,
+                            bytes_text(a, (double)json_integer_value(safe)));
+    return *note ? clean(a, note, true) : NULL;
+}
+
 static void print_connectors(struct arena *a, struct answers *s)
 {
-    struct grid g = grid_new(a, 5, json_object_size(s->connectors) + 1);
+    struct grid g = grid_new(a, 6, json_object_size(s->connectors) + 1);
     const char *metrics = buf_cstr(&s->metrics), *name;
     json_t *each;
 
@@ -161,13 +177,15 @@ static void print_connectors(struct arena *a, struct answers *s)
         puts("no connectors");
         return;
     }
-    g.right[4] = true;
-    grid_row(&g, (const char *const[]){"CONNECTOR", "TYPE", "STATE", "TASK", "LAG"}, NULL);
+    g.right[4] = g.right[5] = true;
+    grid_row(&g, (const char *const[]){"CONNECTOR", "TYPE", "STATE", "TASK", "LAG", "RETAINED"},
+             NULL);
     json_object_foreach(s->connectors, name, each)
     {
         const json_t *status = json_object_get(each, "status");
         const json_t *task = json_array_get(json_object_get(status, "tasks"), 0);
         const char *trace = text(task, "trace");
+        const json_t *kept = json_object_get(json_object_get(status, "penstock"), "retained_bytes");
         double lag = 0;
         bool has = metric_of(a, metrics, "penstock_source_lag_bytes", name, &lag);
 
@@ -175,10 +193,25 @@ static void print_connectors(struct arena *a, struct answers *s)
                  (const char *const[]){
                      clean(a, name, false), clean(a, text(status, "type"), false),
                      clean(a, text(json_object_get(status, "connector"), "state"), false),
-                     clean(a, text(task, "state"), false), has ? bytes_text(a, lag) : ""},
-                 *trace ? clean(a, trace, true) : NULL);
+                     clean(a, text(task, "state"), false), has ? bytes_text(a, lag) : "",
+                     json_is_integer(kept) ? bytes_text(a, (double)json_integer_value(kept)) : ""},
+                 note_of(a, status, trace));
     }
     grid_print(&g);
+}
+
+/* Why it is not live, and what waits for it meanwhile. */
+static const char *reason_of(struct arena *a, const json_t *t)
+{
+    const json_t *seconds = json_object_get(t, "waiting_seconds");
+    int64_t bytes = json_integer_value(json_object_get(t, "waiting_bytes"));
+    const char *reason = clean(a, text(t, "reason"), false);
+
+    if (!json_is_integer(seconds) || bytes == 0)
+        return reason;
+    return arena_printf(a, "%s%s%s of changes have waited for it, for %" PRId64 " s", reason,
+                        *reason ? "; " : "", bytes_text(a, (double)bytes),
+                        (int64_t)json_integer_value(seconds));
 }
 
 static void print_tables(struct arena *a, const json_t *tables)
@@ -201,10 +234,10 @@ static void print_tables(struct arena *a, const json_t *tables)
         const char *name = arena_printf(a, "%s.%s", text(t, "schema"), text(t, "table"));
 
         grid_row(&g,
-                 (const char *const[]){
-                     clean(a, text(t, "connector"), false), clean(a, name, false),
-                     clean(a, text(t, "state"), false), arena_printf(a, "%" PRId64, rows),
-                     clean(a, text(t, "position"), false), clean(a, text(t, "reason"), false)},
+                 (const char *const[]){clean(a, text(t, "connector"), false), clean(a, name, false),
+                                       clean(a, text(t, "state"), false),
+                                       arena_printf(a, "%" PRId64, rows),
+                                       clean(a, text(t, "position"), false), reason_of(a, t)},
                  NULL);
     }
     grid_print(&g);
@@ -240,7 +273,7 @@ static void print_json(struct arena *a, struct answers *s)
         json_object_set_new(j, "trace",
                             *text(task, "trace") ? json_string(text(task, "trace")) : json_null());
         set_metric(a, j, "lag_bytes", s, "penstock_source_lag_bytes", name);
-        set_metric(a, j, "retained_bytes", s, "penstock_source_retained_bytes", name);
+        json_object_update(j, json_object_get(status, "penstock")); /* of a source */
         set_metric(a, j, "watermark", s, "penstock_watermark_timestamp_seconds", name);
         json_array_append_new(list, j);
     }
@@ -293,6 +326,7 @@ const struct cli_command cli_status = {
     .usage = "status [--url URL] [--token TOKEN] [--output table|json]",
     .help =
         "Asks the service at --url. LAG is the source's log that is not yet in the warehouse's\n"
-        "checkpoint; a connector that is FAILED or RESTARTING says why below its line.",
+        "checkpoint, RETAINED what its server keeps for the slot; below its line a connector\n"
+        "that is FAILED or RESTARTING says why, and a slot that is pinned for whose sake.",
     .run = run,
 };

@@ -86,6 +86,14 @@ const struct setting config_source_settings[] = {
      .min = 1,
      .max = 16,
      .doc = "Connections that copy tables at the same time."},
+    {.name = "snapshot.key.chunk.bytes",
+     .type = SETTING_BYTES,
+     .def = "10GB",
+     .min = 64 * 1024,
+     .max = 1024 * 1024 * GB,
+     .doc = "Tables larger than this are copied by ranges of their first key column (integer, "
+            "uuid, date, timestamp, bytea, text in the collation C), so that a copy that was "
+            "interrupted goes on with the ranges that are missing. Other tables start again."},
     {.name = "spool.limit.bytes",
      .type = SETTING_BYTES,
      .def = "10GB",

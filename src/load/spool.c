@@ -176,7 +176,7 @@ static bool is_usable(const struct spool *s, struct error *err)
 bool spool_append(struct spool *s, const struct event *e, int64_t csn, int64_t commit_us,
                   struct error *err)
 {
-    struct frame f;
+    struct frame f = {0};
 
     assert(csn > 0 && e->kind == EVENT_ROW);
     if (!is_usable(s, err) || !make_frame(s, e, csn, commit_us, &f, err))

@@ -7,8 +7,8 @@
  * A rename whose name another column still has waits for that one's rename; where they wait for
  * each other in a circle, one of them takes a name of ours in between.
  *
- *   ALTER TABLE t ADD COLUMN "c" type DEFAULT 'literal'; ALTER TABLE t ALTER COLUMN "c" DROP
- * DEFAULT
+ *   ALTER TABLE t ADD COLUMN "c" type DEFAULT 'literal'
+ *   ALTER TABLE t ALTER COLUMN "c" DROP DEFAULT
  *
  * gives older rows their value in both engines without a rewrite; what is inserted later without
  * the column (it is then a kept one) holds NULL.

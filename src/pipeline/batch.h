@@ -102,7 +102,7 @@ void sink_loads_open(struct sink *s);
 /* In the batch's transaction, before the checkpoint moves on. */
 bool sink_loads_save(struct sink *s, struct error *err);
 void sink_loads_saved(struct sink *s); /* it is committed */
-bool sink_load_passes(const struct sink *s, const struct load *l);
+bool sink_load_passes(const struct sink *s, struct load *l);
 /* The copy takes its table's place, in the open transaction before any row change. */
 bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err);
 /* What the spool still holds, collected and applied. */

@@ -145,6 +145,7 @@ bool feed_flush(struct feed *f, struct error *err)
             return error_set(err, ERROR_RETRY, "the sink has stopped");
         if (!f->p->o.source->stream_tick(f->p->src, err))
             return false;
+        retained_look(f->p, false);
     }
     f->segment = segment_new();
     return true;
@@ -416,6 +417,49 @@ static bool on_wants_load(void *ctx, uint32_t oid, const char *schema, const cha
 
 /* --- loads --- */
 
+const struct table *feed_version(const struct feed *f, uint32_t oid)
+{
+    const struct feed_table *t = map_get_u32(f->by_oid, oid);
+
+    return t != NULL && t->carried ? t->flow->table : NULL;
+}
+
+/* Is there a copy that goes on meanwhile? Rows may also be taken for an earlier load only. */
+static bool is_over_live(const struct feed_table *t)
+{
+    return t->carried && t->flow != NULL &&
+           (t->load == NULL || t->load->over_live || atomic_load(&t->load->live));
+}
+
+/*
+ * Rows come in the load's version from here on, if that has the same columns: it allows whatever
+ * the stream's does (adopt.c). Not in a transaction, whose rows may be applied in part already.
+ */
+static bool meet(struct feed *f, struct feed_table *t, const struct load *l, struct error *err)
+{
+    const struct table *now = l->flow->table;
+    struct alteration al = {.was = t->flow->table, .now = now};
+    struct flow *next;
+    int *from;
+    int i;
+
+    if (t->flow->value_id == l->flow->value_id || f->begun || t->nearly > 0 ||
+        !adopt_matches(t->flow->table, now))
+        return true;
+    from = arena_calloc(f->p->arena, (size_t)now->ncols + 1, sizeof(*from));
+    for (i = 0; i < now->ncols; i++)
+        from[i] = i;
+    al.from = from;
+    al.fill = arena_calloc(f->p->arena, (size_t)now->ncols + 1, sizeof(*al.fill));
+    if (!flow_alter(f->p, f->p->arena, t->flow, &al, &next, err))
+        return err->kind == ERROR_DATA; /* the load will say so */
+    if (next->value_id != l->flow->value_id)
+        return true;
+    set_flow(f, t, next);
+    segment_alter(f->segment, next);
+    return true;
+}
+
 bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *point,
                struct error *err)
 {
@@ -423,10 +467,12 @@ bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *p
     struct stream_table st = {.table = l->flow->table, .s = s};
 
     if (s == 0) {
-        l->over_live = t->carried && t->flow != NULL;
+        l->over_live = is_over_live(t);
         t->load = l;
-    } else if (!l->over_live && !t->carried && f->p->o.source->stream_csn(f->p->src) >= s) {
-        /* Rows that came in another shape were passed over, and may belong to it. */
+        if (l->over_live && !meet(f, t, l, err))
+            return false;
+    } else if (!t->carried && (l->over_live || f->p->o.source->stream_csn(f->p->src) >= s)) {
+        /* Rows were passed over since, and may belong to it. */
         atomic_store(&l->void_, true);
         return true;
     }

@@ -137,6 +137,51 @@ struct alteration *alteration_copy(struct arena *a, const struct alteration *al)
     return copy;
 }
 
+static bool is_field(const struct table *t, const char *field, size_t n)
+{
+    int i;
+
+    for (i = 0; i < t->ncols; i++) {
+        if (strlen(t->cols[i].field) == n && memcmp(t->cols[i].field, field, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Appends those names of the list that no field has now. */
+static void add_aliases(struct buf *out, const struct table *now, const char *list)
+{
+    for (; list != NULL && *list != '\0'; list += strspn(list, ",")) {
+        size_t n = strcspn(list, ",");
+
+        if (!is_field(now, list, n)) {
+            buf_puts(out, out->len > 0 ? "," : "");
+            buf_append(out, list, n);
+        }
+        list += n;
+    }
+}
+
+/* A renamed column goes on being read under its former names. was: our view of it. */
+static void keep_aliases(struct arena *a, const struct table *was, const struct alteration *al,
+                         struct table *now)
+{
+    int i;
+
+    for (i = 0; i < now->ncols; i++) {
+        const struct column *c = al->from[i] >= 0 ? &was->cols[al->from[i]] : NULL;
+        struct buf list = {0};
+
+        if (c == NULL)
+            continue;
+        if (strcmp(c->field, now->cols[i].field) != 0)
+            add_aliases(&list, now, c->field);
+        add_aliases(&list, now, c->aliases);
+        now->cols[i].aliases = list.len > 0 ? arena_strdup(a, buf_cstr(&list)) : NULL;
+        buf_free(&list);
+    }
+}
+
 bool flow_alter(struct pipeline *p, struct arena *a, struct flow *f, const struct alteration *al,
                 struct flow **out, struct error *err)
 {
@@ -146,6 +191,7 @@ bool flow_alter(struct pipeline *p, struct arena *a, struct flow *f, const struc
     n->al = alteration_copy(a, al);
     t = (struct table *)n->al->now; /* our copy */
     t->topic = f->table->topic;     /* it may have a suffix */
+    keep_aliases(a, f->table, al, t);
     n->table = n->rec.table = t;
     flow_keep(p, n); /* before the decoder is there, so that it is freed */
     *out = n;

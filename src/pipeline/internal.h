@@ -113,6 +113,9 @@ struct pipeline {
     int nresumes;
     enum side failed_side;
     int64_t start_ms;
+
+    int64_t look_ms;            /* when retained_look is due */
+    char warehouse_failed[400]; /* why the last attempt ended, if the warehouse ended it; or "" */
 };
 
 /* session.c: sessions that pipeline_cancel can reach. */
@@ -121,6 +124,10 @@ bool pipeline_connect(struct pipeline *p, const char *role, bool load, struct se
 void pipeline_disconnect(struct pipeline *p, struct session *s);
 /* What the background loads' sessions are at returns soon. */
 void pipeline_cancel_loads(struct pipeline *p);
+
+/* retained.c */
+/* What the source keeps for us, on the board and in the metrics; at most every 10 s unless now. */
+void retained_look(struct pipeline *p, bool now);
 
 /* flow.c */
 /* Schemas, ids, target and decoder of one table, in arena a. ERROR_DATA: it cannot flow. */
@@ -170,6 +177,13 @@ bool flows_load(struct pipeline *p, struct source_point *point, int64_t s, struc
 /* Compiles what streams and was not copied just now. */
 bool flows_compile(struct pipeline *p, struct error *err);
 
+/* adopt.c */
+/* The same columns under the same names, in all that a message of the log tells. */
+bool adopt_matches(const struct table *a, const struct table *b);
+/* Then `now` (from the catalogue) takes from the version that rows come in what only that knows;
+ * both live as long as the attempt. streamed NULL: there is none. */
+void adopt_version(struct table *now, const struct table *streamed);
+
 /* take.c: from what the source has to a flow that is to be loaded. */
 /* Leaves out what the warehouse does not take, gives topics that would be shared a suffix; returns
  * how many are left. */
@@ -218,6 +232,8 @@ bool feed_load(struct feed *f, struct load *l, int64_t s, struct source_point *p
 struct fetched;
 /* Hands rows that were read again to the sink. */
 bool feed_fetched(struct feed *f, struct fetched *rows, struct error *err);
+/* The version that rows of the table come in; NULL: they are not taken. */
+const struct table *feed_version(const struct feed *f, uint32_t oid);
 /* From here on no row of the table is taken. */
 bool feed_stop_table(struct feed *f, uint32_t oid, enum table_state state, const char *why,
                      struct error *err);

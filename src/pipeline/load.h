@@ -14,9 +14,10 @@
 #include "load/wanted.h"
 #include "pipeline/internal.h"
 
-#define LOAD_CHUNK_SPOOL (-1)      /* row of snapshot_chunks: how much of the spool a copy holds; */
-#define LOAD_CHUNK_WANTED "wanted" /* ... its `to`, if rows are wanted that the books do not name \
-                                    */
+#define LOAD_CHUNK_SPOOL (-1) /* row of snapshot_chunks: how much of the spool a copy holds; */
+#define LOAD_CHUNK_WANTED                                                   \
+    "wanted" /* ... its `to`, if rows are wanted that the books do not name \
+              */
 
 struct load {
     struct flow *flow; /* of the copy; rec.load and rec.s from begin on */
@@ -29,13 +30,16 @@ struct load {
 
     /* The sink's. */
     struct spool *spool;
-    int64_t spool_csn; /* of the last transaction in it */
-    int64_t lost_csn;  /* newest row that could not be spooled; 0: none */
-    int64_t retry_ms;  /* not put in place before */
-    bool attached;     /* the sink knows it */
-    bool done;         /* live, or given up */
-    bool visible;      /* the open transaction sees its row in the books */
-    bool copied_said;  /* the open transaction says that it is copied */
+    int64_t spool_csn;  /* of the last transaction in it */
+    int64_t lost_csn;   /* newest row that could not be spooled; 0: none */
+    int64_t retry_ms;   /* not put in place before */
+    bool attached;      /* the sink knows it */
+    bool done;          /* live, or given up */
+    bool visible;       /* the open transaction sees its row in the books */
+    bool copied_said;   /* the open transaction says that it is copied */
+    bool disowned;      /* the books do not say any more that it is copied */
+    bool disowning;     /* the open transaction says so */
+    struct load *older; /* of the table, that the books may still hold for copied */
 
     _Atomic int64_t s;         /* the point; 0: not known yet */
     _Atomic int64_t committed; /* length of the spool as of the last checkpoint */

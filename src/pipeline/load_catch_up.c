@@ -144,11 +144,16 @@ bool load_catch_up(struct pipeline *p, struct books *b, struct load *l, atomic_b
                    struct error *err)
 {
     struct catching c = {.p = p, .books = b, .load = l};
-    struct arena *a = arena_new("copy");
+    struct arena *a;
     char aside[ASIDE_SIZE];
     int64_t end;
     bool ok = true;
 
+    if (l->flow->rec.in_place && !is_free(p, b, l)) { /* nothing waits for it meanwhile */
+        l->retry_ms = clock_mono_ms() + LOCKED_MS;
+        return true;
+    }
+    a = arena_new("copy");
     c.unit = arena_new("spooled events");
     c.loader = loader_new(p->o.warehouse, b->session, copy_target(a, l->flow, aside),
                           l->flow->decoder, l->flow->table->oid, pipeline_overflow_mode(p));

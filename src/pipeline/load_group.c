@@ -16,9 +16,10 @@
 struct item {
     uint32_t oid;
     const char *why;
-    struct source_table *st; /* as planned, then as of the point; NULL: gone */
-    struct load *load;       /* NULL: nothing to load */
-    bool settled;            /* without a load: it is gone, or stopped, or asks again by itself */
+    struct source_table *st;      /* as planned, then as of the point; NULL: gone */
+    const struct table *streamed; /* the version that its rows come in; NULL: none */
+    struct load *load;            /* NULL: nothing to load */
+    bool settled; /* without a load: it is gone, or stopped, or asks again by itself */
 };
 
 struct group {
@@ -99,9 +100,9 @@ static void take_wants(struct group *g)
     size_t at = 0;
 
     pthread_mutex_lock(&p->lock);
-    g->items = arena_calloc(g->l->arena,
-                            map_count(p->wants) + (size_t)p->nflows + (size_t)g->ntables + 1,
-                            sizeof(*g->items));
+    g->items =
+        arena_calloc(g->l->arena, map_count(p->wants) + (size_t)p->nflows + (size_t)g->ntables + 1,
+                     sizeof(*g->items));
     while ((w = map_next(p->wants, &at)) != NULL) {
         if (!w->pending || w->due_ms > now)
             continue;
@@ -134,7 +135,7 @@ static bool release_names(struct group *g, struct error *err)
         n++;
     g->named = arena_calloc(l->arena, (size_t)n + (size_t)g->ntables + 1, sizeof(struct flow *));
     for (i = 0, d = l->list; i < n; i++) {
-        struct flow *f = i < p->nflows ? p->flows[i]
+        struct flow *f = i < p->nflows                 ? p->flows[i]
                          : i < p->nflows + p->nresumes ? p->resumes[i - p->nflows]
                                                        : d->flow;
         const struct table *t = f->rec.table;
@@ -206,19 +207,29 @@ static bool next_number(struct loads *l, int64_t *load, struct error *err)
     return ok;
 }
 
+static bool look(struct loads *l, struct item *it, struct error *err)
+{
+    struct loads_ask ask = {.oid = it->oid, .look = true};
+
+    if (!loads_ask(l, &ask, err))
+        return false;
+    it->streamed = ask.version;
+    adopt_version(it->st->table, it->streamed);
+    return true;
+}
+
 static bool make_load(struct group *g, struct item *it, struct error *err)
 {
     struct loads *l = g->l;
     struct flow *was = known(l, it->oid), *f;
-    struct take take = {.p = l->p,
-                        .arena = l->arena,
-                        .books = &l->books,
-                        .flows = g->named,
-                        .nflows = g->nnamed};
+    struct take take = {
+        .p = l->p, .arena = l->arena, .books = &l->books, .flows = g->named, .nflows = g->nnamed};
 
     it->settled = it->st == NULL;
     if (it->settled)
         return true; /* gone */
+    if (!look(l, it, err))
+        return false;
     f = arena_calloc(l->arena, 1, sizeof(*f));
     flow_keep(l->p, f);
     if (was != NULL) {
@@ -248,10 +259,9 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
 
 static bool same_column(const struct column *a, const struct column *b)
 {
-    return strcmp(a->name, b->name) == 0 && a->attnum == b->attnum &&
-           a->type_oid == b->type_oid && a->typmod == b->typmod && a->identity == b->identity &&
-           a->key_pos == b->key_pos && a->nullable == b->nullable &&
-           strcmp(a->def ? a->def : "", b->def ? b->def : "") == 0;
+    return strcmp(a->name, b->name) == 0 && a->attnum == b->attnum && a->type_oid == b->type_oid &&
+           a->typmod == b->typmod && a->identity == b->identity && a->key_pos == b->key_pos &&
+           a->nullable == b->nullable && strcmp(a->def ? a->def : "", b->def ? b->def : "") == 0;
 }
 
 static bool same_version(const struct table *a, const struct table *b)
@@ -298,6 +308,8 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
         if (it->load == NULL)
             continue;
         it->st = find(tables, n, it->oid);
+        if (it->st != NULL)
+            adopt_version(it->st->table, it->streamed);
         if (it->st == NULL || it->st->refused != NULL ||
             !same_version(it->st->table, it->load->flow->table)) {
             again(l, it, "it was altered while its load began");
@@ -410,8 +422,8 @@ static bool run(struct group *g, struct error *err)
     if (!ok || n == 0)
         return ok;
     FAILPOINT("load.spooling");
-    ok = ops->point_open(l->src, false, &point, &s, position, err) &&
-         settle(g, point, s, err) && copy(g, point, s, err);
+    ok = ops->point_open(l->src, false, &point, &s, position, err) && settle(g, point, s, err) &&
+         copy(g, point, s, err);
     ops->point_close(point);
     return ok;
 }

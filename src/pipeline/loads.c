@@ -62,6 +62,8 @@ bool loads_serve(struct loads *l, struct feed *feed, struct error *err)
     if (a != NULL && !a->done) {
         if (a->fetched != NULL)
             a->ok = feed_fetched(feed, a->fetched, &a->err);
+        else if (a->look)
+            a->version = feed_version(feed, a->oid), a->ok = true;
         else if (a->load != NULL)
             a->ok = feed_load(feed, a->load, a->s, a->point, &a->err);
         else

@@ -14,6 +14,8 @@ struct loads_ask {
     uint32_t oid; /* no load: no row of this table is taken any more */
     const char *why;
     struct fetched *fetched; /* or: rows for the sink */
+    bool look;               /* or: what version rows of the table come in */
+    const struct table *version;
     bool done, ok;
     struct error err;
 };

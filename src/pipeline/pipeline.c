@@ -34,6 +34,8 @@ static bool set_aside(struct pipeline *p, struct table_record *rec, const char *
 {
     const struct warehouse_ops *ops = p->o.warehouse;
 
+    log_info("table waits for a lock, its changes in a spool table=%s.%s", rec->table->schema,
+             rec->table->name);
     rec->state = TABLE_LOADING;
     rec->reason = reason;
     rec->loaded = rec->in_place = true;
@@ -127,6 +129,16 @@ static enum outcome attempt(struct pipeline *p, struct error *err)
     return outcome;
 }
 
+/* The source keeps its log meanwhile: it is said for whose sake. */
+static void note_absent(struct pipeline *p, const struct error *err)
+{
+    p->warehouse_failed[0] = '\0';
+    if (p->failed_side != SIDE_SINK || atomic_load(&p->stop))
+        return;
+    snprintf(p->warehouse_failed, sizeof(p->warehouse_failed), "%.399s", err->message);
+    retained_look(p, true);
+}
+
 static void show_failure(struct pipeline *p, const struct error *err, bool retrying)
 {
     const char *name = p->failed_side == SIDE_SOURCE ? p->o.source_name : p->o.sink_name;
@@ -150,8 +162,11 @@ static bool wait_ms(struct pipeline *p, int ms)
 {
     int64_t until = clock_mono_ms() + ms;
 
-    while (!atomic_load(&p->stop) && clock_mono_ms() < until)
+    while (!atomic_load(&p->stop) && clock_mono_ms() < until) {
         clock_sleep_ms(50);
+        if (p->warehouse_failed[0] != '\0')
+            retained_look(p, false);
+    }
     return !atomic_load(&p->stop);
 }
 
@@ -184,6 +199,7 @@ static void *pipeline_main(void *arg)
             break;
         if (ends_it(p, &err)) {
             show_failure(p, &err, false);
+            note_absent(p, &err);
             p->final_error = err;
             break;
         }
@@ -191,6 +207,7 @@ static void *pipeline_main(void *arg)
         if (clock_mono_ms() - p->start_ms > STABLE_MS)
             retry_reset(&retry);
         show_failure(p, &err, err.kind == ERROR_RETRY);
+        note_absent(p, &err);
         if (!wait_ms(p, err.kind == ERROR_RETRY ? retry_next_ms(&retry) : CONFIG_RETRY_MS))
             break;
     }

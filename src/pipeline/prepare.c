@@ -173,6 +173,10 @@ static bool prepare_resume(struct pipeline *p, struct error *err)
         return false;
     for (int i = 0; i < p->nflows; i++)
         flow_show(p, p->flows[i], -1);
+    for (int i = 0; i < p->nresumes; i++) {
+        if (flow_find(p, p->resumes[i]->rec.table->oid) == p->resumes[i])
+            flow_show(p, p->resumes[i], -1);
+    }
     return true;
 }
 

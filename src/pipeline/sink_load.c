@@ -40,6 +40,7 @@ bool sink_load_begin(struct sink *s, struct load *l, struct error *err)
         spool_close(t->load->spool);
         t->load->spool = NULL;
         atomic_store(&t->load->void_, true);
+        l->older = t->load;
     }
     t->load = l;
     l->attached = true;
@@ -93,7 +94,7 @@ static bool save(struct sink *s, struct load *l, struct error *err)
     FAILPOINT("load.before-spool-sync");
     if (!spool_sync(l->spool, &length, err)) {
         log_failure(LOG_WARN, "spool", err);
-        atomic_store(&l->void_, true);
+        atomic_store(&l->void_, true); /* see disown */
         return true;
     }
     l->copied_said = !atomic_load(&l->registered) && atomic_load(&l->copied);
@@ -120,22 +121,50 @@ void sink_loads_open(struct sink *s)
     for (i = 0; i < s->ntables; i++) {
         struct load *l = s->tables[i]->load;
 
-        if (l != NULL)
-            l->visible = atomic_load(&l->begun);
+        if (l == NULL)
+            continue;
+        l->visible = atomic_load(&l->begun);
+        l->copied_said = false;
     }
+}
+
+/*
+ * A copy that the books hold for complete, but whose spool ends here: with the checkpoint that
+ * moves past it the books must not hold it so any more.
+ */
+static bool disown(struct sink *s, struct load *l, struct error *err)
+{
+    const struct table_record *rec = &l->flow->rec;
+
+    if (l->done || l->disowned || !atomic_load(&l->void_) || !atomic_load(&l->registered))
+        return true;
+    l->disowning = true;
+    return books_table_state(&s->books, rec->table->oid, rec->load, TABLE_LOADING,
+                             "its load starts again", err);
 }
 
 bool sink_loads_save(struct sink *s, struct error *err)
 {
+    struct load *l;
     int i;
 
     for (i = 0; i < s->ntables; i++) {
-        struct load *l = s->tables[i]->load;
-
-        if (is_saved(l) && !save(s, l, err))
+        if (is_saved(s->tables[i]->load) && !save(s, s->tables[i]->load, err))
             return false;
+        for (l = s->tables[i]->load; l != NULL; l = l->older) {
+            if (!disown(s, l, err))
+                return false;
+        }
     }
     return true;
+}
+
+static void disowned(struct load *l)
+{
+    for (; l != NULL; l = l->older) {
+        l->disowned |= l->disowning;
+        l->disowning = false;
+    }
 }
 
 void sink_loads_saved(struct sink *s)
@@ -145,18 +174,35 @@ void sink_loads_saved(struct sink *s)
     for (i = 0; i < s->ntables; i++) {
         struct load *l = s->tables[i]->load;
 
+        disowned(l);
+        if (l != NULL && l->copied_said) /* also if it is worth nothing by now: see disown */
+            atomic_store(&l->registered, true);
         if (!is_saved(l))
             continue;
         atomic_store(&l->committed, spool_length(l->spool));
-        if (l->copied_said)
-            atomic_store(&l->registered, true);
+        if (!l->over_live)
+            board_set_waiting(s->p->o.board, s->p->o.source_name, l->flow->table->schema,
+                              l->flow->table->name, spool_length(l->spool));
     }
 }
 
-bool sink_load_passes(const struct sink *s, const struct load *l)
+/* Do its live copy's rows come in the copy's version, so that it can go on with them? */
+static bool is_met(const struct sink *s, struct load *l)
+{
+    const struct sink_table *t = map_get_u32(s->by_oid, l->flow->table->oid);
+
+    if (!l->over_live || t->flow == NULL || t->frozen || t->flow->value_id == l->flow->value_id)
+        return true;
+    log_warn("load starts again table=%s.%s why=its rows come in another shape",
+             l->flow->table->schema, l->flow->table->name);
+    atomic_store(&l->void_, true);
+    return false;
+}
+
+bool sink_load_passes(const struct sink *s, struct load *l)
 {
     if (l == NULL || l->done || atomic_load(&l->void_) || !atomic_load(&l->ready) ||
-        clock_mono_ms() < l->retry_ms)
+        clock_mono_ms() < l->retry_ms || !is_met(s, l))
         return false;
     return s->p->o.source->position_csn(batch_reach(s)) >= atomic_load(&l->s) ||
            (s->tx_open && s->tx_csn >= atomic_load(&l->s));

@@ -143,7 +143,7 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
     metric_add(METRIC_SINK_ROWS, p->o.sink_name, *rows);
     if (j->task->load == NULL || !j->task->load->over_live)
         board_add_rows(p->o.board, p->o.source_name, j->flow->rec.table->schema,
-                   j->flow->rec.table->name, *rows);
+                       j->flow->rec.table->name, *rows);
     return true;
 }
 
@@ -456,12 +456,8 @@ static bool finish_empty(struct snapshot *snap, struct error *err)
 bool snapshot_run(struct pipeline *p, struct books *books, struct source_point *point, int64_t s,
                   struct snapshot_task *tasks, int n, atomic_bool *stop, struct error *err)
 {
-    struct snapshot snap = {.p = p,
-                            .books = books,
-                            .point = point,
-                            .stop = stop,
-                            .s = s,
-                            .point_us = clock_wall_us()};
+    struct snapshot snap = {
+        .p = p, .books = books, .point = point, .stop = stop, .s = s, .point_us = clock_wall_us()};
     int threads = (int)config_int(p->o.source_config, "snapshot.max.threads");
     int chunks = 0;
     int i;

@@ -3,7 +3,6 @@
  * The stream: the connector's thread reads the log and fills the queue, the sink's thread empties
  * it; loads run beside them. Ends when asked to, when either side fails, or when a table stops.
  */
-#include "metrics/metrics.h"
 #include "pipeline/load.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -59,6 +58,7 @@ static bool read_log(struct pipeline *p, struct feed *feed, struct sink *sink, s
             return false;
         if (!loads_serve(loads, feed, err))
             return false;
+        retained_look(p, false);
     }
     return true;
 }
@@ -67,17 +67,6 @@ static void show_running(struct pipeline *p)
 {
     board_set_state(p->o.board, p->o.source_name, CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
     board_set_state(p->o.board, p->o.sink_name, CONNECTOR_RUNNING, CONNECTOR_RUNNING, NULL);
-}
-
-/* For the end's message and the metric: what the mark keeps at the source. */
-static void note_retained(struct pipeline *p)
-{
-    struct error err;
-    struct mark m;
-
-    if (atomic_load(&p->stop) && !atomic_load(&p->cancelled) &&
-        p->o.source->mark_read(p->src, &m, &err))
-        metric_set(METRIC_SOURCE_RETAINED_BYTES, p->o.source_name, m.retained_bytes);
 }
 
 enum outcome stream_run(struct pipeline *p, struct error *err)
@@ -104,9 +93,9 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
         goto out;
     }
     show_running(p);
+    p->warehouse_failed[0] = '\0';
     feed = feed_new(p, q, sink);
-    read_ok = loads_start(&loads, p, feed, &read_err) &&
-              read_log(p, feed, sink, loads, &read_err);
+    read_ok = loads_start(&loads, p, feed, &read_err) && read_log(p, feed, sink, loads, &read_err);
     loads_stop(loads);
     queue_close(q);
     outcome = sink_join(sink, &sink_err);
@@ -120,7 +109,8 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     if (read_ok && !p->o.source->stream_tick(p->src, &read_err))
         log_debug("the last acknowledgement was not sent: %s", read_err.message);
     p->o.source->stream_stop(p->src);
-    note_retained(p);
+    if (atomic_load(&p->stop) && !atomic_load(&p->cancelled))
+        retained_look(p, true); /* for the end's message */
 out:
     feed_free(feed);
     sink_free(sink);

@@ -247,6 +247,18 @@ static bool wants_copy(const struct pipeline *p, const struct flow *f)
     return false;
 }
 
+/* Does a complete copy of it wait for its spool? */
+static bool resumes(const struct pipeline *p, uint32_t oid)
+{
+    int i;
+
+    for (i = 0; i < p->nresumes; i++) {
+        if (p->resumes[i]->rec.table->oid == oid)
+            return true;
+    }
+    return false;
+}
+
 bool flows_compare(struct pipeline *p, struct error *err)
 {
     struct source_table *now;
@@ -265,6 +277,8 @@ bool flows_compare(struct pipeline *p, struct error *err)
 
         if (f == NULL)
             loads_want(p, t->oid, t->schema, t->name, "table not known yet", 0);
+        else if (resumes(p, t->oid))
+            continue;
         else if (f->rec.state == TABLE_REFUSED ? now[i].refused == NULL : wants_copy(p, f))
             loads_want(p, t->oid, t->schema, t->name,
                        f->rec.reason ? f->rec.reason : "it has no complete copy yet", 0);

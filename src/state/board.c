@@ -8,6 +8,7 @@
 #include "state/board.h"
 
 #include "util/buf.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -20,6 +21,7 @@ struct row {
     char *reason, *position;
     enum table_state state;
     int64_t rows, rows_total;
+    int64_t waiting_since, waiting_bytes; /* while it is not live */
 };
 
 struct entry {
@@ -27,6 +29,8 @@ struct entry {
     bool source;
     const struct config *config;
     enum connector_state state, task;
+    char *mark, *pinned_by;
+    int64_t retained_bytes, safe_bytes;
 };
 
 struct board {
@@ -91,6 +95,8 @@ void board_free(struct board *b)
     for (int i = 0; i < b->nconnectors; i++) {
         mem_free(b->connectors[i].name);
         mem_free(b->connectors[i].trace);
+        mem_free(b->connectors[i].mark);
+        mem_free(b->connectors[i].pinned_by);
     }
     for (int i = 0; i < b->nrows; i++)
         row_clear(&b->rows[i]);
@@ -120,6 +126,7 @@ static struct entry *entry_add(struct board *b, const char *name)
     e = &b->connectors[b->nconnectors++];
     memset(e, 0, sizeof(*e));
     e->name = mem_strdup(name);
+    e->retained_bytes = e->safe_bytes = -1;
     return e;
 }
 
@@ -251,6 +258,10 @@ void board_set_table(struct board *b, const struct board_table *t)
     replace(&r->target_name, t->target_name);
     replace(&r->reason, t->reason);
     replace(&r->position, t->position ? t->position : "");
+    if (t->state == TABLE_LIVE)
+        r->waiting_since = r->waiting_bytes = 0;
+    else if (r->waiting_since == 0)
+        r->waiting_since = clock_mono_ms();
     r->state = t->state;
     r->rows = t->rows;
     r->rows_total = t->rows_total;
@@ -272,6 +283,34 @@ void board_remove_table(struct board *b, const char *connector, const char *sche
         row_clear(&b->rows[at]);
         memmove(&b->rows[at], &b->rows[at + 1], sizeof(*b->rows) * (size_t)(b->nrows - at - 1));
         b->nrows--;
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+void board_set_waiting(struct board *b, const char *connector, const char *schema, const char *name,
+                       int64_t bytes)
+{
+    bool found;
+    int at;
+
+    pthread_mutex_lock(&b->lock);
+    at = row_at(b, connector, schema, name, &found);
+    if (found && b->rows[at].state != TABLE_LIVE)
+        b->rows[at].waiting_bytes = bytes;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void board_set_mark(struct board *b, const char *connector, const struct board_mark *m)
+{
+    struct entry *e;
+
+    pthread_mutex_lock(&b->lock);
+    e = entry_find(b, connector);
+    if (e != NULL) {
+        replace(&e->mark, m->name);
+        replace(&e->pinned_by, m->pinned_by);
+        e->retained_bytes = m->retained_bytes;
+        e->safe_bytes = m->safe_bytes;
     }
     pthread_mutex_unlock(&b->lock);
 }
@@ -304,6 +343,10 @@ void board_connectors(struct board *b, struct arena *a, struct board_connector *
             .state = e->state,
             .task = e->task,
             .trace = arena_strdup(a, e->trace),
+            .mark = {.name = arena_strdup(a, e->mark),
+                     .retained_bytes = e->retained_bytes,
+                     .safe_bytes = e->safe_bytes,
+                     .pinned_by = arena_strdup(a, e->pinned_by)},
         };
     }
     pthread_mutex_unlock(&b->lock);
@@ -311,6 +354,8 @@ void board_connectors(struct board *b, struct arena *a, struct board_connector *
 
 void board_tables(struct board *b, struct arena *a, struct board_table **out, int *n)
 {
+    int64_t now = clock_mono_ms();
+
     pthread_mutex_lock(&b->lock);
     *n = b->nrows;
     *out = arena_calloc(a, (size_t)*n + 1, sizeof(**out));
@@ -328,6 +373,8 @@ void board_tables(struct board *b, struct arena *a, struct board_table **out, in
             .rows = r->rows,
             .rows_total = r->rows_total,
             .position = arena_strdup(a, r->position),
+            .waiting_ms = r->waiting_since != 0 ? now - r->waiting_since : -1,
+            .waiting_bytes = r->waiting_bytes,
         };
     }
     pthread_mutex_unlock(&b->lock);

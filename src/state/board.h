@@ -22,6 +22,14 @@ enum table_state { TABLE_LOADING, TABLE_LIVE, TABLE_NEEDS_SNAPSHOT, TABLE_REFUSE
 
 struct board;
 
+/* What the source keeps for a connector, as last looked at. */
+struct board_mark {
+    const char *name;       /* Postgres: the slot; NULL: not known yet */
+    int64_t retained_bytes; /* log that is kept; -1 unknown */
+    int64_t safe_bytes;     /* that may still be written before it is lost; -1: no limit */
+    const char *pinned_by;  /* whom it is kept for; NULL: it is what an idle stream keeps */
+};
+
 struct board_connector {
     const char *name;
     bool source; /* else sink */
@@ -29,6 +37,7 @@ struct board_connector {
     enum connector_state state; /* of the connector */
     enum connector_state task;  /* of its one task */
     const char *trace;          /* why the task is FAILED or RESTARTING, with the fix; or NULL */
+    struct board_mark mark;     /* of a source */
 };
 
 struct board_table {
@@ -40,6 +49,9 @@ struct board_table {
     int64_t rows;         /* in the warehouse as far as known: loaded, then + inserts - deletes */
     int64_t rows_total;   /* estimate while loading; -1 unknown */
     const char *position; /* as of which the table is complete; "" while loading */
+    /* Set by the board: */
+    int64_t waiting_ms;    /* for so long it has not been live; -1: it is */
+    int64_t waiting_bytes; /* changes that wait for it in its spool */
 };
 
 struct board *board_new(const char *service_name);
@@ -54,6 +66,11 @@ void board_set_state(struct board *b, const char *connector, enum connector_stat
 void board_set_table(struct board *b, const struct board_table *t);
 void board_remove_table(struct board *b, const char *connector, const char *schema,
                         const char *name);
+/* How long the spool is in which changes wait for a table that is not live. */
+void board_set_waiting(struct board *b, const char *connector, const char *schema, const char *name,
+                       int64_t bytes);
+/* Copies m. */
+void board_set_mark(struct board *b, const char *connector, const struct board_mark *m);
 void board_add_rows(struct board *b, const char *connector, const char *schema, const char *name,
                     int64_t delta);
 /* Copies in arena a, connectors in the file's order, tables by connector, schema, name. */

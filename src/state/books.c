@@ -319,6 +319,10 @@ bool books_checkpoint_identity(struct books *b, const char *position,
     books_where(&sql, b);
     buf_puts(&sql, " AND state = 'loading' AND loaded");
     ok = ok && books_exec(b, &sql, NULL, err);
+    buf_reset(&sql);
+    buf_puts(&sql, "DELETE FROM penstock.snapshot_chunks");
+    books_where(&sql, b);
+    ok = ok && books_exec(b, &sql, NULL, err);
     free(identity);
     buf_free(&sql);
     return ok;

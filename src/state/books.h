@@ -124,8 +124,8 @@ bool books_table_state(struct books *b, uint32_t oid, int64_t load, enum table_s
                        const char *reason, struct error *err);
 /*
  * The table's target has been made or replaced by this load: it is live, has no spool any more,
- * and is ours from now on; the table's other loads are removed. ERROR_CONFLICT if there is no such
- * load.
+ * and is ours from now on; the table's other loads and all chunks are removed (bounds of ranges are
+ * values of rows). ERROR_CONFLICT if there is no such load.
  */
 bool books_table_live(struct books *b, uint32_t oid, int64_t load, struct error *err);
 /* The copy is complete. ERROR_CONFLICT if load is not the table's any more. */
@@ -144,6 +144,14 @@ bool books_load_lock(struct books *b, uint32_t oid, int64_t load, struct error *
 /* A chunk that has been copied as of the table's own point. */
 bool books_chunk_add(struct books *b, uint32_t oid, int64_t load, int chunk, int64_t rows,
                      struct error *err);
+/* Chunks that are to be copied, all at once. */
+bool books_chunks_plan(struct books *b, uint32_t oid, int64_t load, const struct books_chunk *list,
+                       int n, struct error *err);
+/* A planned chunk has been copied as of s. ERROR_RETRY if it had been already. */
+bool books_chunk_done(struct books *b, uint32_t oid, int64_t load, int chunk, int64_t rows,
+                      int64_t s, struct error *err);
+/* What was copied does not count any more. */
+bool books_chunks_remove(struct books *b, uint32_t oid, int64_t load, struct error *err);
 /* Adds it or replaces the one of its number. */
 bool books_chunk_put(struct books *b, uint32_t oid, int64_t load, const struct books_chunk *c,
                      struct error *err);

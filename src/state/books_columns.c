@@ -27,7 +27,8 @@ enum cell {
     C_ALLOWED,
     C_DEFAULT,
     C_TARGET_NAME,
-    C_DROPPED
+    C_DROPPED,
+    C_ALIASES
 };
 
 static bool read_column(const struct rowset *r, int row, struct column *c, struct error *err)
@@ -47,6 +48,7 @@ static bool read_column(const struct rowset *r, int row, struct column *c, struc
     c->semantic = rowset_get(r, row, C_SEMANTIC);
     c->allowed = rowset_get(r, row, C_ALLOWED);
     c->def = rowset_get(r, row, C_DEFAULT);
+    c->aliases = rowset_get(r, row, C_ALIASES);
     if (c->kind == TYPE_COUNT)
         return error_set(err, ERROR_FATAL, "penstock.columns: unknown kind of column %s", c->name);
     return true;
@@ -119,8 +121,8 @@ bool books_columns_read(struct books *b, struct arena *a, struct table_record *r
     buf_puts(&sql,
              "SELECT source_id, load, attnum, name, field, type_id, typmod, source_type, kind, "
              "digits, scale, CAST(nullable AS text), key_position, CAST(in_identity AS text), "
-             "semantic, allowed, default_json, target_name, CAST(dropped AS text) "
-             "FROM penstock.columns");
+             "semantic, allowed, default_json, target_name, CAST(dropped AS text), "
+             "aliases FROM penstock.columns");
     books_where(&sql, b);
     buf_puts(&sql, " ORDER BY source_id, load, ordinal");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
@@ -156,7 +158,9 @@ static void put_column(struct buf *sql, const struct books *b, const struct tabl
     books_put_string(sql, c->allowed);
     books_put_string(sql, c->def);
     books_put_string(sql, target_name);
-    buf_puts(sql, dropped ? ", true)" : ", false)");
+    buf_puts(sql, dropped ? ", true" : ", false");
+    books_put_string(sql, c->aliases);
+    buf_puts(sql, ")");
 }
 
 static void put_kept(struct buf *sql, const struct books *b, const struct table_record *t, int i)
@@ -183,7 +187,7 @@ bool books_columns_put(struct books *b, const struct table_record *t, struct err
     buf_puts(&sql, "INSERT INTO penstock.columns (connector, source, source_id, load, ordinal, "
                    "attnum, name, field, type_id, typmod, source_type, kind, digits, scale, "
                    "nullable, key_position, in_identity, semantic, allowed, default_json, "
-                   "target_name, dropped) VALUES ");
+                   "target_name, dropped, aliases) VALUES ");
     for (i = 0; i < t->table->ncols; i++) {
         buf_puts(&sql, i > 0 ? ", " : "");
         put_column(&sql, b, t, i, &t->table->cols[i], t->names ? t->names[i] : NULL, false);

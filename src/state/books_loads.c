@@ -5,6 +5,8 @@
  */
 #include "state/books_internal.h"
 
+#define PLAN_ROWS 200 /* of one statement */
+
 bool books_next_load(struct books *b, int64_t *load, struct error *err)
 {
     struct arena *a = arena_new("load number");
@@ -45,20 +47,71 @@ bool books_load_lock(struct books *b, uint32_t oid, int64_t load, struct error *
     return ok;
 }
 
-static bool insert_chunk(struct books *b, uint32_t oid, int64_t load, const struct books_chunk *c,
-                         struct error *err)
+static bool insert_chunks(struct books *b, uint32_t oid, int64_t load,
+                          const struct books_chunk *list, int n, struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+    int i;
+
+    buf_puts(&sql, "INSERT INTO penstock.snapshot_chunks (connector, source, source_id, load, "
+                   "chunk, \"rows\", snapshot_csn, from_key, to_key, done) VALUES ");
+    for (i = 0; i < n; i++) {
+        const struct books_chunk *c = &list[i];
+
+        buf_puts(&sql, i > 0 ? ", (" : "(");
+        books_owner_values(&sql, b, oid);
+        buf_printf(&sql, ", %lld, %d, %lld, %lld", (long long)load, c->number, (long long)c->rows,
+                   (long long)c->s);
+        books_put_string(&sql, c->from);
+        books_put_string(&sql, c->to);
+        buf_puts(&sql, c->done ? ", true)" : ", false)");
+    }
+    ok = books_exec(b, &sql, NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+bool books_chunks_plan(struct books *b, uint32_t oid, int64_t load, const struct books_chunk *list,
+                       int n, struct error *err)
+{
+    int i;
+
+    for (i = 0; i < n; i += PLAN_ROWS) {
+        if (!insert_chunks(b, oid, load, list + i, n - i < PLAN_ROWS ? n - i : PLAN_ROWS, err))
+            return false;
+    }
+    return true;
+}
+
+bool books_chunk_done(struct books *b, uint32_t oid, int64_t load, int chunk, int64_t rows,
+                      int64_t s, struct error *err)
+{
+    struct buf sql = {0};
+    int64_t n = 0;
+    bool ok;
+
+    buf_printf(&sql,
+               "UPDATE penstock.snapshot_chunks SET \"rows\" = %lld, snapshot_csn = %lld, "
+               "done = true",
+               (long long)rows, (long long)s);
+    books_where_load(&sql, b, oid, load);
+    buf_printf(&sql, " AND chunk = %d AND NOT done", chunk);
+    ok = books_exec(b, &sql, &n, err);
+    buf_free(&sql);
+    if (ok && n != 1) /* a transaction of ours whose answer was lost */
+        ok = error_set(err, ERROR_RETRY, "range %d of load %lld of table %u is copied already",
+                       chunk, (long long)load, oid);
+    return ok;
+}
+
+bool books_chunks_remove(struct books *b, uint32_t oid, int64_t load, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_puts(&sql, "INSERT INTO penstock.snapshot_chunks (connector, source, source_id, load, "
-                   "chunk, \"rows\", snapshot_csn, from_key, to_key, done) VALUES (");
-    books_owner_values(&sql, b, oid);
-    buf_printf(&sql, ", %lld, %d, %lld, %lld", (long long)load, c->number, (long long)c->rows,
-               (long long)c->s);
-    books_put_string(&sql, c->from);
-    books_put_string(&sql, c->to);
-    buf_puts(&sql, c->done ? ", true)" : ", false)");
+    buf_puts(&sql, "DELETE FROM penstock.snapshot_chunks");
+    books_where_load(&sql, b, oid, load);
     ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
@@ -69,7 +122,7 @@ bool books_chunk_add(struct books *b, uint32_t oid, int64_t load, int chunk, int
 {
     const struct books_chunk c = {.number = chunk, .rows = rows, .done = true};
 
-    return insert_chunk(b, oid, load, &c, err);
+    return insert_chunks(b, oid, load, &c, 1, err);
 }
 
 bool books_chunk_put(struct books *b, uint32_t oid, int64_t load, const struct books_chunk *c,
@@ -90,7 +143,7 @@ bool books_chunk_put(struct books *b, uint32_t oid, int64_t load, const struct b
     buf_printf(&sql, " AND chunk = %d", c->number);
     ok = books_exec(b, &sql, &n, err);
     buf_free(&sql);
-    return ok && (n > 0 || insert_chunk(b, oid, load, c, err));
+    return ok && (n > 0 || insert_chunks(b, oid, load, c, 1, err));
 }
 
 bool books_chunks_read(struct books *b, struct arena *a, uint32_t oid, int64_t load,

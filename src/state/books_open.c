@@ -26,7 +26,8 @@ static const struct {
      "reason text, load bigint NOT NULL, loaded boolean NOT NULL, "
      "snapshot_csn bigint NOT NULL, \"rows\" bigint NOT NULL, relfilenode bigint NOT NULL, "
      "replica_identity text NOT NULL, spool_bytes bigint NOT NULL, spool_applied bigint NOT NULL, "
-     "in_place boolean NOT NULL, value_schema_id bigint NOT NULL, value_schema text, "
+     "in_place boolean NOT NULL, attributes integer NOT NULL, value_schema_id bigint NOT NULL, "
+     "value_schema text, "
      "key_schema_id bigint NOT NULL, key_schema text, updated_at timestamptz NOT NULL",
      ", PRIMARY KEY (connector, source, source_id, load)"},
     {"columns (connector text NOT NULL, source text NOT NULL, source_id bigint NOT NULL, "
@@ -35,7 +36,7 @@ static const struct {
      "source_type text NOT NULL, kind text NOT NULL, digits integer NOT NULL, "
      "scale integer NOT NULL, nullable boolean NOT NULL, key_position integer NOT NULL, "
      "in_identity boolean NOT NULL, semantic text, allowed text, default_json text, "
-     "target_name text, dropped boolean NOT NULL",
+     "target_name text, dropped boolean NOT NULL, aliases text",
      ", PRIMARY KEY (connector, source, source_id, load, ordinal)"},
     {"targets (connector text NOT NULL, source text NOT NULL, target_schema text NOT NULL, "
      "target_table text NOT NULL",

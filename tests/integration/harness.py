@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -16,6 +17,9 @@ import urllib.request
 from collections import Counter
 
 import psycopg
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "chaos"))
+from proxy import BOTH, Proxy  # noqa: E402, F401: also for those who import it from here
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.abspath(os.environ.get("PENSTOCK_BUILD", os.path.join(ROOT, "build")))
@@ -259,76 +263,6 @@ class Penstock:
             return wait_for(f"{names or 'all tables'} live", live, timeout)
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.log()[-4000:]}") from None
-
-
-class Proxy:
-    """A TCP relay that can cut, stall (half-open: accepts, forwards nothing) and refuse."""
-
-    def __init__(self, port):
-        import threading
-        self.target = port
-        self.lock = threading.Lock()
-        self.pairs = []
-        self.stalled = self.refusing = False
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(64)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        import threading
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            if self.refusing:
-                client.close()
-                continue
-            try:
-                server = socket.create_connection(("127.0.0.1", self.target), 5)
-                server.settimeout(None)
-            except OSError:
-                client.close()
-                continue
-            with self.lock:
-                self.pairs.append((client, server))
-            for a, b in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
-
-    def _pump(self, a, b):
-        try:
-            while True:
-                data = a.recv(65536)
-                if not data:
-                    break
-                while self.stalled:
-                    time.sleep(0.02)
-                b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def cut(self):
-        with self.lock:
-            for a, b in self.pairs:
-                for s in (a, b):
-                    try:
-                        s.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        pass
-            self.pairs = []
-
-    def close(self):
-        self.stalled = False
-        self.listener.close()
-        self.cut()
 
 
 def lsn(text):

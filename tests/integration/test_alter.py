@@ -203,3 +203,16 @@ def test_a_reader_with_an_older_snapshot_keeps_its_rows_over_a_load(both):
         assert reader.execute("SELECT count(*), sum(v) FROM t").fetchone() == (100, 5050)
     assert b.warehouse.sql("SELECT count(*) FROM v", b.wdb) == [(100,)]
     b.caught_up().live("public.t").equal("public.t")
+
+
+def test_a_rename_is_compatible_by_the_field_s_alias(both):
+    """In the default mode, BACKWARD: NOT NULL columns without a default and the key, too."""
+    b = both().run("CREATE TABLE t (id int PRIMARY KEY, a text NOT NULL, b int NOT NULL); INSERT INTO t "
+                   "SELECT i, 'a', i FROM generate_series(1, 20) i", "public.t")
+    b.sql("ALTER TABLE t RENAME a TO x", "UPDATE t SET x = 'x' WHERE id = 1",
+          "ALTER TABLE t RENAME x TO \"y z\"", "INSERT INTO t VALUES (21, 'n', 1)",
+          "ALTER TABLE t RENAME id TO key", "DELETE FROM t WHERE key = 2").caught_up()
+    b.restart().live("public.t")
+    b.sql("UPDATE t SET b = 0 WHERE key = 3", "ALTER TABLE t RENAME \"y z\" TO a",
+          "UPDATE t SET a = 'a again' WHERE key = 4")
+    in_place(b.caught_up().live("public.t")).equal_postgres("public.t").equal("public.t")

@@ -358,3 +358,35 @@ def test_a_running_service_loads_the_table_again_while_it_streams(kind, source, 
     wait_caught_up(p, source, db)
     assert p.stop() == 0
     assert_equal(kind, source, db, warehouse, wdb, duck, *ALL)
+
+
+# What the catalogue says of a column and no message of the log does: whether it may be NULL, and what
+# its default comes to. A table that was loaded again is the catalogue's, its rows are the stream's.
+CATALOGUE_ONLY = {
+    "a default that is an expression": "ALTER TABLE t ADD c numeric(8,2) NOT NULL DEFAULT (17 * 3) / 2.0",
+    "nullable now": "ALTER TABLE t ALTER v DROP NOT NULL",
+    "required now": "ALTER TABLE t ALTER w SET NOT NULL",
+    "another default": "ALTER TABLE t ALTER v SET DEFAULT 'x'",
+}
+
+
+@pytest.mark.parametrize("what", CATALOGUE_ONLY)
+def test_a_load_finds_what_only_the_catalogue_knows(both, what):
+    """Rows go on as before, during the load and after it: no second load."""
+    b = both().run("CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL DEFAULT 'd', w int); INSERT INTO t "
+                   "SELECT i, 'v', i FROM generate_series(1, 1000) i", "public.t")
+    b.sql(CATALOGUE_ONLY[what], "INSERT INTO t VALUES (2000, 'a', 1)").caught_up()
+    for kind in b.kinds:
+        assert post(b.p, f"/v1/connectors/to_{kind}/snapshots", '{"tables": ["public.t"]}')[0] == 202
+
+    def loaded():
+        b.sql("UPDATE t SET w = w + 1 WHERE id <= 3")
+        b.p.alive()
+        return b.p.log().count("table live table=public.t ") == 4
+    wait_for("both are loaded again", loaded, 30)
+    b.sql("INSERT INTO t VALUES (3000, 'b', 1)", "DELETE FROM t WHERE id = 7",
+          "UPDATE t SET id = -id WHERE id = 9").caught_up()
+    if what == "nullable now":
+        b.sql("UPDATE t SET v = NULL WHERE id = 4", "UPDATE t SET id = -id, v = NULL WHERE id = 5")
+    b.equal("public.t")
+    assert "table stops" not in b.p.log() and b.loads("public.t") == 4, b.p.log()[-3000:]

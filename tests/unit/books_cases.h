@@ -121,6 +121,7 @@ static inline void same_table(const struct table *got, const struct table *want)
     same_text("topic", got->topic, want->topic);
     same_number("replica_identity", got->replica_identity, want->replica_identity);
     same_number("relfilenode", got->relfilenode, want->relfilenode);
+    same_number("natts", got->natts, want->natts);
     same_number("ncols", got->ncols, want->ncols);
     for (i = 0; i < want->ncols; i++)
         same_column(&got->cols[i], &want->cols[i]);
@@ -314,6 +315,7 @@ static inline struct table_record odd_record(struct ctx *c)
     t->name = texts[1];
     t->topic = texts[2];
     t->relfilenode = UINT32_MAX - 1;
+    t->natts = 1600;
     t->replica_identity = 'f';
     t->ncols = TYPE_COUNT;
     t->cols = arena_calloc(c->a, (size_t)t->ncols, sizeof(*t->cols));
@@ -377,6 +379,7 @@ static inline void case_round_trip(struct ctx *c)
     lost.names = arena_calloc(c->a, 1, sizeof(*lost.names));
     lost.kept = odd.kept;
     lost.nkept = 2;
+    odd.table->natts = 1600;
     WORKS(books_table_put(B(c), &odd, E(c)));
     WORKS(books_table_put(B(c), &lost, E(c)));
     WORKS(books_table_put(B(c), &none, E(c)));
@@ -529,7 +532,7 @@ static inline void case_live(struct ctx *c)
     asks(c,
          "SELECT source_id, load FROM penstock.snapshot_chunks WHERE source = 'shop' ORDER BY "
          "source_id, load",
-         "7|5;8|4");
+         "8|4"); /* bounds of ranges are values of rows */
     WORKS(books_table_live(B(c), 7, 5, E(c)));
     asks(c, "SELECT connector, source, target_schema, target_table FROM penstock.targets",
          "warehouse|shop|public|t7");
@@ -647,6 +650,35 @@ static inline void case_chunks(struct ctx *c)
     same_chunk(&got[1], &again);
     CHECK_THAT(count_chunks(c, 7, 5) == 1 && count_chunks(c, 8, 4) == 1);
     CHECK_THAT(count_chunks(c, 7, 6) == 0);
+    check_neighbour(c, 7, 4);
+}
+
+#define PLANNED 450 /* more than go into one statement */
+
+static inline void case_planned_chunks(struct ctx *c)
+{
+    static const struct books_chunk want = {7, 70, 900, "b", "it's", true};
+    struct books_chunk *list = arena_calloc(c->a, PLANNED, sizeof(*list)), *got;
+    int n, i;
+
+    WORKS(books_open(B(c), E(c)));
+    put_neighbour(c, 7, 4);
+    for (i = 0; i < PLANNED; i++) {
+        list[i].number = i;
+        list[i].from = i > 0 ? "b" : NULL;
+        list[i].to = i + 1 < PLANNED ? "it's" : NULL;
+    }
+    WORKS(books_chunks_plan(B(c), 7, 4, list, PLANNED, E(c)));
+    WORKS(books_chunks_plan(B(c), 7, 5, list, 1, E(c)));
+    WORKS(books_chunk_done(B(c), 7, 4, 7, 70, 900, E(c)));
+    FAILS_AS(books_chunk_done(B(c), 7, 4, 7, 71, 901, E(c)), ERROR_RETRY);
+    FAILS_AS(books_chunk_done(B(c), 7, 4, PLANNED, 71, 901, E(c)), ERROR_RETRY);
+    WORKS(books_chunks_read(B(c), c->a, 7, 4, &got, &n, E(c)));
+    CHECK_THAT(n == PLANNED);
+    for (i = 0; i < n; i++)
+        same_chunk(&got[i], i == want.number ? &want : &list[i]);
+    WORKS(books_chunks_remove(B(c), 7, 4, E(c)));
+    CHECK_THAT(count_chunks(c, 7, 4) == 0 && count_chunks(c, 7, 5) == 1);
     check_neighbour(c, 7, 4);
 }
 

@@ -306,6 +306,7 @@ static const struct books_case books_cases[] = {
     {"next load", case_next_load},
     {"load lock", case_load_lock},
     {"chunks", case_chunks},
+    {"planned chunks", case_planned_chunks},
     {"wanted", case_wanted},
     {"wanted_many", case_wanted_many},
     {"identity", case_identity},

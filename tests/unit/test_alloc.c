@@ -20,6 +20,8 @@
 
 #include <sys/wait.h>
 
+#define ROWS 100
+
 static const struct case_column keyed[] = {
     {"id", TYPE_INT32, "integer", 1, 0, 0},
     {"a", TYPE_TEXT, "text", 0, 0, 0},
@@ -63,7 +65,7 @@ static void life(const struct case_column *cols)
 
     pipe_open(&p, cols);
     pipe_change(&p, 't', NULL, NULL, 1);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < ROWS; i++) {
         row_of(before, i, "x", "1.50");
         row_of(after, i % 3 == 0 ? i + 1000 : i, i % 5 == 0 ? long_text : NULL, "-12345678.90");
         pipe_change(&p, 'c', NULL, before, 2 + i);
@@ -79,7 +81,7 @@ static void life(const struct case_column *cols)
         rows += r != NULL;
     } while (r != NULL);
     pipe_close(&p);
-    if (rows < (keys ? 300 : 225)) {
+    if (rows < (keys ? ROWS : ROWS - ROWS / 4)) {
         fprintf(stderr, "only %d rows\n", rows);
         abort();
     }

@@ -358,12 +358,34 @@ static void names(void **state)
     arena_free(a);
 }
 
+/* Postgres would cut a name of more than 63 bytes by itself, and then not find it. */
+static void long_names(void **state)
+{
+    static char name[64];
+    struct alter_case c = {"long", {{ID, TEXT(2, name)}, {ID, TEXT(3, name)}}};
+    struct arena *a = arena_new("test");
+    const struct target *t;
+
+    (void)state;
+    memset(name, 'x', 63);
+    memcpy(name + 51, "\xc3\xa4", 2); /* 63 - strlen("__dropped_2") lies inside it */
+    t = follow(a, &c, &wpg_dialect, 1);
+    assert_string_equal(t->cols[1].name, name);
+    assert_int_equal(strlen(t->kept[0].name), 62);
+    assert_memory_equal(t->kept[0].name, name, 51);
+    assert_string_equal(t->kept[0].name + 51, "__dropped_2");
+    t = follow(a, &c, &wdk_dialect, 1);
+    assert_int_equal(strlen(t->kept[0].name), 63 + strlen("__dropped_2"));
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),
         cmocka_unit_test(duckdb_runs_them),
         cmocka_unit_test(names),
+        cmocka_unit_test(long_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
