@@ -14,9 +14,10 @@
 #include "load/wanted.h"
 #include "pipeline/internal.h"
 
-#define LOAD_CHUNK_SPOOL (-1)      /* row of snapshot_chunks: how much of the spool a copy holds; */
-#define LOAD_CHUNK_WANTED "wanted" /* ... its `to`, if rows are wanted that the books do not name \
-                                    */
+#define LOAD_CHUNK_SPOOL (-1) /* row of snapshot_chunks: how much of the spool a copy holds; */
+#define LOAD_CHUNK_WANTED                                                   \
+    "wanted" /* ... its `to`, if rows are wanted that the books do not name \
+              */
 
 struct load {
     struct flow *flow; /* of the copy; rec.load and rec.s from begin on */

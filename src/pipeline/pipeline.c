@@ -135,8 +135,7 @@ static void note_absent(struct pipeline *p, const struct error *err)
     p->warehouse_failed[0] = '\0';
     if (p->failed_side != SIDE_SINK || atomic_load(&p->stop))
         return;
-    snprintf(p->warehouse_failed, sizeof(p->warehouse_failed), "%.399s",
-             err->message);
+    snprintf(p->warehouse_failed, sizeof(p->warehouse_failed), "%.399s", err->message);
     retained_look(p, true);
 }
 
