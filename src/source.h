@@ -43,8 +43,8 @@ struct mark {
     int64_t retained_bytes;       /* log kept for us; -1 unknown */
     int64_t unconfirmed_bytes;    /* of it, behind position: what we have not acknowledged; -1 */
     int64_t safe_bytes;           /* that may still be written until it is lost; -1: no limit */
-    char oldest[256];             /* the oldest transaction at the source that is still open, or "" */
-    int active_pid;               /* 0: nobody reads it */
+    char oldest[256]; /* the oldest transaction at the source that is still open, or "" */
+    int active_pid;   /* 0: nobody reads it */
 };
 
 /* A piece of a table that one short transaction reads. */

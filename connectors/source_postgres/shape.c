@@ -161,7 +161,6 @@ static void take_relation(const struct answer *a, int row, struct trace *t)
     const PGresult *res = a->res[Q_RELATIONS];
 
     t->snapshot = PQgetvalue(a->res[Q_SNAPSHOT], 0, 0);
-    t->foreign_list = pg_bool(res, row, R_FOREIGN_LIST);
     take_index(res, row, R_PRIMARY, &t->primary);
     take_index(res, row, R_IDENTITY, &t->identity);
 }
@@ -347,11 +346,8 @@ static void take_shape(struct source *s, struct arena *a, const struct table *t,
 
     memset(out, 0, sizeof(*out));
     out->exists = PQntuples(rel) == 1;
-    if (out->exists) {
+    if (out->exists)
         take_relation(ans, 0, &out->trace);
-        out->schema = arena_strdup(a, PQgetvalue(rel, 0, R_SCHEMA));
-        out->name = arena_strdup(a, PQgetvalue(rel, 0, R_NAME));
-    }
     out->trace.snapshot = arena_strdup(a, PQgetvalue(ans->res[Q_SNAPSHOT], 0, 0));
     take_attributes(a, ans, out);
     take_types(a, ans->res[Q_TYPES], r->ncols, out);

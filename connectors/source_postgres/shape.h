@@ -16,7 +16,6 @@
 struct trace {
     const char *snapshot; /* pg_current_snapshot(); "": older than whatever comes */
     struct footprint columns;
-    bool foreign_list; /* the column list of an ancestor decides what the log carries */
     struct index_columns primary, identity; /* usable ones */
 };
 
@@ -29,7 +28,6 @@ struct announced_type {
 /* An answer about one announced table, in an arena. */
 struct shape {
     bool exists;
-    const char *schema, *name;
     struct trace trace;
     struct attributes attributes;
     const struct announced_type *types; /* r->ncols each */

@@ -10,7 +10,7 @@
 enum { Q_SNAPSHOT, Q_RELATIONS, Q_ATTRIBUTES, Q_MISSING, Q_WATCH, Q_TYPES, Q_COUNT };
 
 /* Columns of Q_RELATIONS; the indices as "1:2 3". */
-enum { R_OID, R_SCHEMA, R_NAME, R_FOREIGN_LIST, R_PRIMARY, R_IDENTITY };
+enum { R_OID, R_PRIMARY, R_IDENTITY };
 
 /* Columns of Q_ATTRIBUTES, ordered by table and attnum; from A_NAME on only of one table. */
 enum {

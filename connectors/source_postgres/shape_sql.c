@@ -10,30 +10,19 @@
 
 #define USABLE "i.indisvalid AND i.indisunique AND i.indimmediate AND i.indpred IS NULL"
 
-static void relations_sql(const struct source *s, const char *oids, struct buf *sql)
+static void relations_sql(const char *oids, struct buf *sql)
 {
-    buf_puts(sql, "SELECT c.oid, n.nspname, c.relname, ");
-    if (s->facts.version >= 150000) {
-        buf_puts(sql, "c.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_publication_rel r "
-                      "JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE r.prattrs IS "
-                      "NOT NULL AND r.prrelid <> c.oid AND r.prrelid IN (SELECT a.relid FROM "
-                      "pg_catalog.pg_partition_ancestors(c.oid) a) AND p.pubname = ");
-        buf_sql_string(sql, s->settings.publication);
-        buf_puts(sql, "), ");
-    } else {
-        buf_puts(sql, "false, ");
-    }
     buf_printf(sql,
-               "(SELECT i.indnkeyatts || ':' || i.indkey::text FROM pg_catalog.pg_index i WHERE "
-               "i.indrelid = c.oid AND i.indisprimary AND " USABLE "), "
-               "(SELECT i.indnkeyatts || ':' || i.indkey::text FROM pg_catalog.pg_index i WHERE "
+               "SELECT c.oid, (SELECT i.indnkeyatts || ':' || i.indkey::text "
+               "FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND " USABLE
+               "), (SELECT i.indnkeyatts || ':' || i.indkey::text FROM pg_catalog.pg_index i WHERE "
                "i.indrelid = c.oid AND i.indisreplident AND " USABLE ") "
-               "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
-               "c.relnamespace WHERE c.oid = ANY ('{%s}'::oid[]); ",
+               "FROM pg_catalog.pg_class c WHERE c.oid = ANY ('{%s}'::oid[]); ",
                oids);
 }
 
-/* By attnum, not by name: everything must be of the one snapshot. */
+/* By attnum, not by name: everything must be of the one snapshot. A partition has no column list
+ * but its own: lists on its root are allowed only where the root stands for it. */
 static void attributes_sql(const struct source *s, const char *oids, bool details, struct buf *sql)
 {
     watch_ctes(s, "", sql);
@@ -103,7 +92,7 @@ static void begin_sql(struct buf *sql)
 void shape_sql_traces(const struct source *s, const char *oids, struct buf *sql)
 {
     begin_sql(sql);
-    relations_sql(s, oids, sql);
+    relations_sql(oids, sql);
     attributes_sql(s, oids, false, sql);
     buf_puts(sql, "COMMIT");
 }
@@ -115,7 +104,7 @@ void shape_sql_one(const struct source *s, uint32_t oid, const struct pgoutput_r
 
     snprintf(oids, sizeof(oids), "%u", oid);
     begin_sql(sql);
-    relations_sql(s, oids, sql);
+    relations_sql(oids, sql);
     attributes_sql(s, oids, true, sql);
     missing_sql(s, oids, sql);
     watch_sql(s, oids, sql);

@@ -121,7 +121,7 @@ bool version_unchanged(const struct table *was, const struct pgoutput_relation *
     struct arena *a;
     bool same;
 
-    if (t->foreign_list || !same_message(was, r) || !all_carried(was, &t->columns))
+    if (!same_message(was, r) || !all_carried(was, &t->columns))
         return false;
     a = arena_new("attnums");
     same = same_key(was, r, known_attnums(was, a), t);
@@ -302,26 +302,6 @@ static bool make_next(struct following *f, struct alteration *al)
     return true;
 }
 
-/* Where an ancestor's column list says what is in the log, only its names can be held against. */
-static bool follow_listed(struct following *f)
-{
-    const struct version_case *c = f->c;
-    int i;
-
-    for (i = 0; i < c->was->ncols; i++) {
-        int attnum = c->was->cols[i].attnum;
-        const struct attribute *at =
-            attnum <= c->shape->attributes.n ? &c->shape->attributes.list[attnum - 1] : NULL;
-
-        if (at == NULL || at->state == ATTRIBUTE_DROPPED ||
-            strcmp(at->name, c->was->cols[i].name) != 0)
-            return no(f, "column \"%s\" was altered", c->was->cols[i].name);
-    }
-    return (same_message(c->was, c->r) &&
-            same_key(c->was, c->r, known_attnums(c->was, f->arena), &c->shape->trace)) ||
-           no(f, "its columns or its key were altered");
-}
-
 static bool keeps_key(struct following *f)
 {
     return same_key(f->c->was, f->c->r, f->attnums, &f->c->shape->trace) ||
@@ -345,8 +325,6 @@ enum version_step version_follow(const struct version_case *c, struct arena *a,
         no(&f, "it was dropped");
         return VERSION_LOAD;
     }
-    if (c->shape->trace.foreign_list)
-        return follow_listed(&f) ? VERSION_SAME : VERSION_LOAD;
     if (c->shape->rewritten != NULL) {
         no(&f, "%s", c->shape->rewritten);
         return VERSION_LOAD;

@@ -25,7 +25,7 @@ struct column {
     const char *semantic;    /* TEXT: connect.name, or NULL */
     const char *allowed;     /* ENUM: labels, comma-separated, or NULL */
     const char *def;         /* not nullable: its default in the event schema (JSON), or NULL */
-    const char *aliases;     /* fields that it had before it was renamed, comma-separated, or NULL */
+    const char *aliases; /* fields that it had before it was renamed, comma-separated, or NULL */
     /* The source connector's identity of the column; 0 on the sink's side. */
     int attnum;
     uint32_t type_oid;

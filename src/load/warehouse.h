@@ -61,8 +61,8 @@ struct dialect {
     bool merge;                          /* upsert = MERGE; else DELETE USING + INSERT */
     const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
     const char *lock_share;  /* " FOR SHARE", or NULL where one process owns the whole file */
-    const char *lock_probe; /* "LOCK TABLE t" and this fails at once if rows of t cannot be changed
-                               now; NULL: nobody holds locks */
+    const char *lock_probe;  /* "LOCK TABLE t" and this fails at once if rows of t cannot be changed
+                                now; NULL: nobody holds locks */
     const char *row_id;      /* pseudo-column that identifies a row: "ctid", "rowid" */
     const char *bigint, *timestamptz, *text, *smallint; /* type names */
     /*

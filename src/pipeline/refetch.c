@@ -155,7 +155,7 @@ static bool read_slices(struct reading *rd, struct source_reader *reader, size_t
         if (!read_slice(rd, reader, at, n, err))
             return false;
         at += n;
-        slice = SLICE_BYTES / (f->bytes / at + 1);
+        slice = SLICE_BYTES * at / (f->bytes + at);
         slice = slice < 1 ? 1 : slice > SLICE_MOST ? SLICE_MOST : slice;
     }
     f->n = at;

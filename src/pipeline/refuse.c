@@ -5,6 +5,7 @@
  * the checkpoint. Each refusal says why and what to do.
  */
 #include "pipeline/internal.h"
+#include "util/causes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,34 +19,29 @@ bool refuse_same_database(struct pipeline *p, struct error *err)
     snprintf(source, sizeof(source), "%s/%u", p->identity.system, p->identity.database_oid);
     if (strcmp(warehouse, source) != 0)
         return true;
-    error_set(err, ERROR_CONFIG, "source and warehouse are the same database (%s)",
-              p->identity.database);
-    return error_hint(err, "give the warehouse a database of its own: CREATE DATABASE warehouse");
+    return error_cause(err, CAUSE_SAME_DATABASE, "source and warehouse are the same database (%s)",
+                       p->identity.database);
 }
 
 bool refuse_identity(const struct source_identity *was, const struct source_identity *is,
                      struct error *err)
 {
-    if (strcmp(was->system, is->system) != 0) {
-        error_set(err, ERROR_FATAL,
-                  "this is another server: the warehouse was filled from system %s, the source is "
-                  "system %s",
-                  was->system, is->system);
-        return error_hint(err, "point the connector at the old server, or use a new warehouse");
-    }
-    if (strcmp(was->database, is->database) != 0 || was->database_oid != is->database_oid) {
-        error_set(err, ERROR_FATAL,
-                  "this is another database: the warehouse was filled from %s (oid %u), the "
-                  "source is %s (oid %u)",
-                  was->database, was->database_oid, is->database, is->database_oid);
-        return error_hint(err, "point the connector at the old database, or use a new warehouse");
-    }
-    if (strcmp(was->mark, is->mark) != 0) {
-        error_set(err, ERROR_CONFLICT, "the warehouse follows slot %s, the settings say slot %s",
-                  was->mark, is->mark);
-        return error_hint(err, "set slot.name to %s", was->mark);
-    }
-    return true;
+    if (strcmp(was->system, is->system) != 0)
+        return error_cause(err, CAUSE_OTHER_SERVER,
+                           "this is another server: the warehouse was filled from system %s, the "
+                           "source is system %s",
+                           was->system, is->system);
+    if (strcmp(was->database, is->database) != 0 || was->database_oid != is->database_oid)
+        return error_cause(err, CAUSE_OTHER_DATABASE,
+                           "this is another database: the warehouse was filled from %s (oid %u), "
+                           "the source is %s (oid %u)",
+                           was->database, was->database_oid, is->database, is->database_oid);
+    if (strcmp(was->mark, is->mark) == 0)
+        return true;
+    error_cause(err, CAUSE_SLOT_RENAMED, "the warehouse follows slot %s, the settings say slot %s",
+                was->mark, is->mark);
+    error_fill(err, "slot", was->mark);
+    return false;
 }
 
 bool refuse_timeline(struct pipeline *p, struct error *err)
@@ -61,10 +57,10 @@ bool refuse_timeline(struct pipeline *p, struct error *err)
         return false;
     if (follows)
         return true;
-    error_set(err, ERROR_FATAL,
-              "the server is on timeline %u (a standby was promoted or a backup restored), the "
-              "warehouse was filled from timeline %u up to its checkpoint %s: %s",
-              p->identity.timeline, was->timeline, p->checkpoint.position, why);
+    error_cause(err, CAUSE_OTHER_TIMELINE,
+                "the server is on timeline %u (a standby was promoted or a backup restored), the "
+                "warehouse was filled from timeline %u up to its checkpoint %s: %s",
+                p->identity.timeline, was->timeline, p->checkpoint.position, why);
     return error_hint(err,
                       "point the connector at the server that went on with timeline %u, or set "
                       "snapshot.mode to when_needed and restart: all tables are loaded again",
@@ -76,20 +72,19 @@ bool refuse_mark(struct pipeline *p, const struct mark *m, struct error *err)
     const char *slot = p->identity.mark;
 
     if (m->state == MARK_MISSING)
-        error_set(err, ERROR_FATAL,
-                  "slot %s does not exist any more: what was written since %s cannot be read", slot,
-                  p->checkpoint.position);
-    else if (m->state == MARK_LOST)
-        error_set(err, ERROR_FATAL,
-                  "slot %s is lost (%s): the server has removed log that we still need", slot,
-                  m->why);
-    else if (p->o.source->position_compare(m->position, p->checkpoint.position) > 0)
-        error_set(err, ERROR_FATAL,
-                  "slot %s was confirmed up to %s, past the warehouse's checkpoint %s: somebody "
-                  "else has read from it or moved it, and changes between the two are gone",
-                  slot, m->position, p->checkpoint.position);
-    else
+        return error_cause(err, CAUSE_SLOT_MISSING,
+                           "slot %s does not exist any more: what was written since %s cannot be "
+                           "read",
+                           slot, p->checkpoint.position);
+    if (m->state == MARK_LOST)
+        return error_cause(err, CAUSE_SLOT_LOST,
+                           "slot %s is lost (%s): the server has removed log that we still need",
+                           slot, m->why);
+    if (p->o.source->position_compare(m->position, p->checkpoint.position) <= 0)
         return true;
-    return error_hint(err, "set snapshot.mode to when_needed and restart: all tables are loaded "
-                           "again");
+    return error_cause(err, CAUSE_SLOT_AHEAD,
+                       "slot %s was confirmed up to %s, past the warehouse's checkpoint %s: "
+                       "somebody else has read from it or moved it, and changes between the two "
+                       "are gone",
+                       slot, m->position, p->checkpoint.position);
 }

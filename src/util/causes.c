@@ -190,7 +190,7 @@ static const struct error_note notes[CAUSE_COUNT] = {
                              "it is loaded again under a new snapshot"},
     [CAUSE_TABLE_RESTLESS] = {"", "table-restless", ERROR_DATA,
                               "the table was rewritten each time while it was copied",
-                              "restart penstock when that is over"},
+                              "when that is over, run: penstock resync"},
     [CAUSE_KEY_NOT_LOGGED] = {"", "key-not-logged", ERROR_DATA,
                               "the log does not carry a part of the key",
                               "give each partition the replica identity of its root"},
@@ -220,7 +220,7 @@ static const struct error_note notes[CAUSE_COUNT] = {
                             "load the table again"},
     [CAUSE_TARGET_FOREIGN] = {"", "target-foreign", ERROR_DATA,
                               "the warehouse has a table of that name already, and it is not ours",
-                              "rename or drop it, then restart penstock"},
+                              "rename or drop it, then run: penstock resync"},
     [CAUSE_TARGET_ALTERED] = {"", "target-altered", ERROR_DATA,
                               "the table in the warehouse has other columns or types than ours",
                               "undo the change of the table in the warehouse, or drop that table; "

@@ -807,3 +807,23 @@ def test_versions(run_folder, probes, version):  # noqa: F811
         assert [w[0] for w in wants(until_fence(server, "d", p))] == ["public.t"]
     finally:
         server.stop()
+
+
+def test_published_generated_column(run_folder, probes):  # noqa: F811
+    try:
+        server = harness.Postgres(version=18)
+    except RuntimeError as e:
+        pytest.skip(str(e))
+    try:
+        server.create("d")
+        server.script(FENCE_TABLE + "CREATE TABLE t(id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED, "
+                      "v text); CREATE PUBLICATION penstock_d FOR ALL TABLES WITH (publish_via_partition_root = "
+                      "true, publish_generated_columns = stored)", "d")
+        p = probes(server, "d")
+        start(p)
+        server.script("ALTER TABLE t RENAME g TO h; ALTER TABLE t DROP v, ADD w int; INSERT INTO t VALUES (1)", "d")
+        events = until_fence(server, "d", p)
+        assert not wants(events)
+        assert story(events) == [{"id": ("id",), "h": ("g",), "w": None}, {"id": 1, "h": 2, "w": None}]
+    finally:
+        server.stop()
