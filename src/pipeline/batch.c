@@ -230,11 +230,11 @@ static void show_table(struct sink *s, struct sink_table *t)
         t->unsaid = t->live = false;
         t->flow->rec.state = t->state;
         t->flow->rec.reason = arena_strdup(s->arena, t->reason);
-        flow_show(s->p, t->flow, -1);
+        flow_show_again(s->p, t->flow);
     }
     if (t->live) {
         t->flow->rec.reason = sink_wanted_reason(t);
-        flow_show(s->p, t->flow, -1);
+        flow_show_again(s->p, t->flow);
     }
 }
 

@@ -218,9 +218,9 @@ bool flow_follow(struct arena *a, struct flow *was, struct flow *n, struct error
     return true;
 }
 
-void flow_show(struct pipeline *p, const struct flow *f, int64_t rows_total)
+static struct board_table shown(struct pipeline *p, const struct flow *f, int64_t rows_total)
 {
-    struct board_table t = {
+    return (struct board_table){
         .connector = p->o.source_name,
         .schema = f->rec.table->schema,
         .name = f->rec.table->name,
@@ -232,8 +232,20 @@ void flow_show(struct pipeline *p, const struct flow *f, int64_t rows_total)
         .rows_total = rows_total,
         .position = f->rec.state == TABLE_LIVE ? p->checkpoint.position : "",
     };
+}
+
+void flow_show(struct pipeline *p, const struct flow *f, int64_t rows_total)
+{
+    struct board_table t = shown(p, f, rows_total);
 
     board_set_table(p->o.board, &t);
+}
+
+void flow_show_again(struct pipeline *p, const struct flow *f)
+{
+    struct board_table t = shown(p, f, -1);
+
+    board_update_table(p->o.board, &t);
 }
 
 struct flow *flow_find(struct pipeline *p, uint32_t oid)

@@ -141,6 +141,8 @@ bool flow_follow(struct arena *a, struct flow *was, struct flow *n, struct error
 struct alteration *alteration_copy(struct arena *a, const struct alteration *al);
 /* Puts the table's state on the board. rows_total -1: unknown. */
 void flow_show(struct pipeline *p, const struct flow *f, int64_t rows_total);
+/* Not if it was taken off the board, because it has another name or is gone. */
+void flow_show_again(struct pipeline *p, const struct flow *f);
 /* The table's flow among p->flows and p->resumes. */
 struct flow *flow_find(struct pipeline *p, uint32_t oid);
 /* So that it is freed with the attempt. Any thread. */

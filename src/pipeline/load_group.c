@@ -119,6 +119,18 @@ static bool stop_stream(struct group *g, uint32_t oid, const char *why, struct e
     return loads_ask(g->l, &ask, err);
 }
 
+/* It is gone at the source: its target stays as it is. */
+static bool forget(struct group *g, const struct table *t, struct error *err)
+{
+    struct loads *l = g->l;
+
+    if (!stop_stream(g, t->oid, "it is gone at the source", err) ||
+        !loads_drop_all(l, t->oid, err) || !books_table_remove(&l->books, t->oid, err))
+        return false;
+    board_remove_table(l->p->o.board, l->p->o.source_name, t->schema, t->name);
+    return true;
+}
+
 /*
  * A table that has another name than we know it by gives up its target, also if no change of it
  * has told so yet: another table may have taken its old name. One that is gone does, too.
@@ -151,12 +163,14 @@ static bool release_names(struct group *g, struct error *err)
         }
         if (known(l, t->oid) != f || is_in(g, t->oid))
             continue;
-        if (!stop_stream(g, t->oid, renamed ? "it was renamed" : "it is gone at the source", err))
+        if (!renamed) {
+            if (!forget(g, t, err))
+                return false;
+            continue;
+        }
+        if (!stop_stream(g, t->oid, "it was renamed", err))
             return false;
-        if (renamed)
-            add_item(g, t->oid, "it was renamed");
-        else if (!books_table_remove(&l->books, t->oid, err))
-            return false;
+        add_item(g, t->oid, "it was renamed");
         board_remove_table(p->o.board, p->o.source_name, t->schema, t->name);
     }
     return true;
@@ -227,7 +241,7 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
 
     it->settled = it->st == NULL;
     if (it->settled)
-        return true; /* gone */
+        return was == NULL || forget(g, was->rec.table, err);
     if (!look(l, it, err))
         return false;
     f = arena_calloc(l->arena, 1, sizeof(*f));
@@ -325,38 +339,6 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
     return true;
 }
 
-/* Copies of earlier loads that came to nothing. */
-static bool drop_earlier(struct loads *l, struct load *than, struct error *err)
-{
-    const struct warehouse_ops *ops = l->p->o.warehouse;
-    struct load *d;
-
-    for (d = than->next; d != NULL; d = d->next) {
-        struct buf sql = {0};
-        char aside[ASIDE_SIZE];
-        bool ok;
-
-        if (d->flow->table->oid != than->flow->table->oid || !atomic_load(&d->begun) ||
-            atomic_load(&d->live))
-            continue;
-        flow_aside(d->flow->rec.load, aside);
-        buf_puts(&sql, "DROP TABLE IF EXISTS ");
-        target_sql_name(&sql, d->flow->rec.target_schema, aside);
-        ok = ops->begin(l->books.session, err) &&
-             books_load_remove(&l->books, d->flow->table->oid, d->flow->rec.load, err) &&
-             ops->exec(l->books.session, buf_cstr(&sql), NULL, err) &&
-             ops->commit(l->books.session, err);
-        buf_free(&sql);
-        if (!ok) {
-            ops->rollback(l->books.session);
-            return false;
-        }
-        atomic_store(&d->begun, false);
-        spool_remove(d->spool_path);
-    }
-    return true;
-}
-
 static bool copy(struct group *g, struct source_point *point, int64_t s, struct error *err)
 {
     struct loads *l = g->l;
@@ -367,7 +349,7 @@ static bool copy(struct group *g, struct source_point *point, int64_t s, struct 
     for (i = 0; ok && i < g->n; i++) {
         if (g->items[i].load == NULL)
             continue;
-        ok = drop_earlier(l, g->items[i].load, err);
+        ok = loads_drop_earlier(l, g->items[i].load, err);
         tasks[n].flow = g->items[i].load->flow;
         tasks[n].st = g->items[i].st;
         tasks[n++].load = g->items[i].load;

@@ -17,7 +17,6 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -183,6 +182,7 @@ static bool review(struct loads *l, struct error *err)
     int64_t began = clock_mono_ms(), took;
     bool ok = loads_connect(l, err) && loads_review(l, err);
 
+    loads_sweep_spools(l);
     took = (clock_mono_ms() - began) * REVIEW_REST;
     l->review_ms = clock_mono_ms() + (took > REVIEW_MS ? took : REVIEW_MS);
     return ok;
@@ -308,37 +308,6 @@ bool loads_resume(struct loads *l, struct feed *feed, struct error *err)
     return true;
 }
 
-/* Spools that no load of the books goes on with. */
-static void sweep_spools(struct loads *l)
-{
-    struct pipeline *p = l->p;
-    char *mine = flow_spool_path(p, 0, 0); /* DIR/spool/SOURCE.0.0 */
-    char *name = strrchr(mine, '/');
-    size_t n = strlen(name + 1) - strlen("0.0");
-    const struct dirent *e;
-    struct load *d;
-    DIR *dir;
-
-    *name = '\0';
-    dir = opendir(mine);
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        char *path;
-
-        if (strncmp(e->d_name, name + 1, n) != 0 ||
-            strspn(e->d_name + n, "0123456789.") != strlen(e->d_name + n))
-            continue;
-        path = mem_printf("%s/%s", mine, e->d_name);
-        for (d = l->list; d != NULL && strcmp(d->spool_path, path) != 0; d = d->next)
-            ;
-        if (d == NULL)
-            spool_remove(path);
-        mem_free(path);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    mem_free(mine);
-}
-
 bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, struct error *err)
 {
     struct loads *l = mem_calloc(1, sizeof(*l));
@@ -351,7 +320,7 @@ bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, stru
     *out = l;
     if (!loads_resume(l, feed, err))
         return false;
-    sweep_spools(l);
+    loads_sweep_spools(l);
     l->started = pthread_create(&l->thread, NULL, loads_main, l) == 0;
     if (!l->started)
         return error_set(err, ERROR_RETRY, "the loads' thread could not be started");

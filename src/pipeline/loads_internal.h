@@ -54,6 +54,14 @@ struct load *loads_add(struct loads *l, struct flow *f);
 bool loads_newer(const struct loads *l, const struct load *than);
 bool loads_resume(struct loads *l, struct feed *feed, struct error *err);
 
+/* load_drop.c */
+/* What earlier loads of the table have left. */
+bool loads_drop_earlier(struct loads *l, const struct load *than, struct error *err);
+/* What all loads of the table have left; none asks again. */
+bool loads_drop_all(struct loads *l, uint32_t oid, struct error *err);
+/* Spools that no load goes on with. */
+void loads_sweep_spools(const struct loads *l);
+
 /* load_group.c */
 /* Everything that is due, as of one point. */
 bool loads_run_group(struct loads *l, struct error *err);

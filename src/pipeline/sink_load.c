@@ -45,6 +45,8 @@ bool sink_load_begin(struct sink *s, struct load *l, struct error *err)
     t->load = l;
     l->attached = true;
     map_put_u32(s->by_schema, l->flow->value_id, t);
+    if (atomic_load(&l->void_))
+        return true;
     return l->spool != NULL || spool_open_new(s, l, err); /* resumed ones have theirs */
 }
 
@@ -215,8 +217,11 @@ bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err)
 
     p->bad_load = l->flow->rec.load;
     if (!books_table_loaded(&s->books, t->oid, l->flow->rec.load, l->rows, err) ||
-        !golive_table(&s->books, l->flow, err))
+        !golive_table(&s->books, l->flow, err)) {
+        if (err->kind == ERROR_CONFLICT) /* the checkpoint is ours: it was dropped meanwhile */
+            err->kind = ERROR_RETRY;
         return false;
+    }
     p->bad_load = 0;
     FAILPOINT("load.in-its-place");
     l->flow->rec.rows = l->rows;

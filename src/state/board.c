@@ -242,7 +242,7 @@ static void log_table(const struct board_table *t, const char *from)
               t->name, qf, from, qf, qt, to, qt, t->reason ? t->reason : "");
 }
 
-void board_set_table(struct board *b, const struct board_table *t)
+static void put_table(struct board *b, const struct board_table *t, bool add)
 {
     const char *from = "none";
     struct row *r;
@@ -251,6 +251,10 @@ void board_set_table(struct board *b, const struct board_table *t)
 
     pthread_mutex_lock(&b->lock);
     at = row_at(b, t->connector, t->schema, t->name, &found);
+    if (!found && !add) {
+        pthread_mutex_unlock(&b->lock);
+        return;
+    }
     r = found ? &b->rows[at] : row_insert(b, at, t);
     if (found)
         from = table_state_name(r->state);
@@ -269,6 +273,16 @@ void board_set_table(struct board *b, const struct board_table *t)
 
     if (strcmp(from, table_state_name(t->state)) != 0)
         log_table(t, from);
+}
+
+void board_set_table(struct board *b, const struct board_table *t)
+{
+    put_table(b, t, true);
+}
+
+void board_update_table(struct board *b, const struct board_table *t)
+{
+    put_table(b, t, false);
 }
 
 void board_remove_table(struct board *b, const char *connector, const char *schema,

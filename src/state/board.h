@@ -64,6 +64,8 @@ void board_set_state(struct board *b, const char *connector, enum connector_stat
 /* Adds or replaces by (connector, schema, name). Logs "table state table= from= to= reason=" when
  * the state changes. */
 void board_set_table(struct board *b, const struct board_table *t);
+/* Nothing if the table is not there (any more). */
+void board_update_table(struct board *b, const struct board_table *t);
 void board_remove_table(struct board *b, const char *connector, const char *schema,
                         const char *name);
 /* How long the spool is in which changes wait for a table that is not live. */

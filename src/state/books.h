@@ -119,6 +119,8 @@ bool books_table_put(struct books *b, const struct table_record *t, struct error
 bool books_table_remove(struct books *b, uint32_t oid, struct error *err);
 /* One load's row, columns and chunks. */
 bool books_load_remove(struct books *b, uint32_t oid, int64_t load, struct error *err);
+/* The same unless it has become live meanwhile. */
+bool books_load_abandon(struct books *b, uint32_t oid, int64_t load, struct error *err);
 /* reason NULL: none. Its copy does not count any more, unless the state is TABLE_LIVE. */
 bool books_table_state(struct books *b, uint32_t oid, int64_t load, enum table_state state,
                        const char *reason, struct error *err);

@@ -162,6 +162,21 @@ bool books_load_remove(struct books *b, uint32_t oid, int64_t load, struct error
            delete_of_load(b, "snapshot_chunks", oid, load, err);
 }
 
+bool books_load_abandon(struct books *b, uint32_t oid, int64_t load, struct error *err)
+{
+    struct buf sql = {0};
+    int64_t n = 0;
+    bool ok;
+
+    buf_puts(&sql, "DELETE FROM penstock.tables");
+    books_where_load(&sql, b, oid, load);
+    buf_puts(&sql, " AND state <> 'live'");
+    ok = books_exec(b, &sql, &n, err);
+    buf_free(&sql);
+    return ok && (n == 0 || (delete_of_load(b, "columns", oid, load, err) &&
+                             delete_of_load(b, "snapshot_chunks", oid, load, err)));
+}
+
 /* Ends an UPDATE of the load's row; ERROR_CONFLICT if there is none. */
 static bool update_load(struct books *b, struct buf *sql, uint32_t oid, int64_t load,
                         struct error *err)

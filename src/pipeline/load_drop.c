@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copies that came to nothing: the table beside, its row in the books, its spool. The sink may be
+ * about to put such a copy in its place; it finds the row gone then and begins anew. It may also
+ * make the spool only now: what is left over by that is swept up at the next review.
+ */
+#include "pipeline/loads_internal.h"
+
+#include "util/mem.h"
+
+#include <dirent.h>
+#include <string.h>
+
+static bool drop(struct loads *l, struct load *d, struct error *err)
+{
+    const struct warehouse_ops *ops = l->p->o.warehouse;
+    struct buf sql = {0};
+    char aside[ASIDE_SIZE];
+    bool ok;
+
+    atomic_store(&d->void_, true);
+    spool_remove(d->spool_path);
+    if (!atomic_load(&d->begun))
+        return true;
+    flow_aside(d->flow->rec.load, aside);
+    buf_puts(&sql, "DROP TABLE IF EXISTS ");
+    target_sql_name(&sql, d->flow->rec.target_schema, aside);
+    ok = ops->begin(l->books.session, err) &&
+         books_load_abandon(&l->books, d->flow->table->oid, d->flow->rec.load, err) &&
+         ops->exec(l->books.session, buf_cstr(&sql), NULL, err) &&
+         ops->commit(l->books.session, err);
+    buf_free(&sql);
+    if (ok)
+        atomic_store(&d->begun, false);
+    else
+        ops->rollback(l->books.session);
+    return ok;
+}
+
+bool loads_drop_earlier(struct loads *l, const struct load *than, struct error *err)
+{
+    struct load *d;
+
+    for (d = than->next; d != NULL; d = d->next) {
+        if (d->flow->table->oid == than->flow->table->oid && !atomic_load(&d->live) &&
+            !drop(l, d, err))
+            return false;
+    }
+    return true;
+}
+
+bool loads_drop_all(struct loads *l, uint32_t oid, struct error *err)
+{
+    struct load *d;
+
+    for (d = l->list; d != NULL; d = d->next) {
+        if (d->flow->table->oid != oid || atomic_load(&d->live))
+            continue;
+        d->asked_again = true; /* nobody is to ask again */
+        if (!drop(l, d, err))
+            return false;
+    }
+    return true;
+}
+
+/* The load that goes on with this spool. */
+static const struct load *owner(const struct loads *l, const char *path)
+{
+    const struct load *d;
+
+    for (d = l->list; d != NULL; d = d->next) {
+        if (!atomic_load(&d->void_) && !atomic_load(&d->live) && strcmp(d->spool_path, path) == 0)
+            return d;
+    }
+    return NULL;
+}
+
+void loads_sweep_spools(const struct loads *l)
+{
+    char *mine = flow_spool_path(l->p, 0, 0); /* DIR/spool/SOURCE.0.0 */
+    char *name = strrchr(mine, '/');
+    size_t n = strlen(name + 1) - strlen("0.0");
+    const struct dirent *e;
+    DIR *dir;
+
+    *name = '\0';
+    dir = opendir(mine);
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        char *path;
+
+        if (strncmp(e->d_name, name + 1, n) != 0 ||
+            strspn(e->d_name + n, "0123456789.") != strlen(e->d_name + n))
+            continue;
+        path = mem_printf("%s/%s", mine, e->d_name);
+        if (owner(l, path) == NULL)
+            spool_remove(path);
+        mem_free(path);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    mem_free(mine);
+}
