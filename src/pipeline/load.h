@@ -18,7 +18,9 @@
 struct load {
     struct flow *flow; /* of the copy; rec.load and rec.s from begin on */
     char *spool_path;
-    bool over_live; /* the table streams on in its live copy meanwhile; set by the feed */
+    bool over_live;  /* the table streams on in its live copy meanwhile; set by the feed */
+    bool has_target; /* a table may be there whose place it takes, in which somebody may hold a lock
+                      */
     bool asked_again; /* void, and said so */
     int64_t replaces; /* number of the table's unfinished load before, whose copy goes; 0: none */
     struct load *next;
@@ -41,8 +43,8 @@ struct load {
     atomic_bool registered;    /* the books say that it is copied */
     atomic_bool ready;         /* the copy holds its spool up to applied */
     atomic_bool live;
-    int64_t rows;    /* copied */
-    int64_t applied; /* bytes of the spool that the copy holds */
+    int64_t rows;                    /* copied */
+    int64_t applied;                 /* bytes of the spool that the copy holds */
     int64_t applied_csn, applied_us; /* the transaction at that place */
 };
 

@@ -99,9 +99,9 @@ static void take_wants(struct group *g)
     size_t at = 0;
 
     pthread_mutex_lock(&p->lock);
-    g->items = arena_calloc(g->l->arena,
-                            map_count(p->wants) + (size_t)p->nflows + (size_t)g->ntables + 1,
-                            sizeof(*g->items));
+    g->items =
+        arena_calloc(g->l->arena, map_count(p->wants) + (size_t)p->nflows + (size_t)g->ntables + 1,
+                     sizeof(*g->items));
     while ((w = map_next(p->wants, &at)) != NULL) {
         if (!w->pending || w->due_ms > now)
             continue;
@@ -134,7 +134,7 @@ static bool release_names(struct group *g, struct error *err)
         n++;
     g->named = arena_calloc(l->arena, (size_t)n + (size_t)g->ntables + 1, sizeof(struct flow *));
     for (i = 0, d = l->list; i < n; i++) {
-        struct flow *f = i < p->nflows ? p->flows[i]
+        struct flow *f = i < p->nflows                 ? p->flows[i]
                          : i < p->nflows + p->nresumes ? p->resumes[i - p->nflows]
                                                        : d->flow;
         const struct table *t = f->rec.table;
@@ -210,11 +210,8 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
 {
     struct loads *l = g->l;
     struct flow *was = known(l, it->oid), *f;
-    struct take take = {.p = l->p,
-                        .arena = l->arena,
-                        .books = &l->books,
-                        .flows = g->named,
-                        .nflows = g->nnamed};
+    struct take take = {
+        .p = l->p, .arena = l->arena, .books = &l->books, .flows = g->named, .nflows = g->nnamed};
 
     it->settled = it->st == NULL;
     if (it->settled)
@@ -241,6 +238,7 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
         return false;
     g->named[g->nnamed++] = f;
     it->load = loads_add(l, f);
+    it->load->has_target = was != NULL;
     it->load->replaces = was != NULL && was->rec.state == TABLE_LOADING ? was->rec.load : 0;
     forget_stopped(l, it->oid);
     return true;
@@ -248,10 +246,9 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
 
 static bool same_column(const struct column *a, const struct column *b)
 {
-    return strcmp(a->name, b->name) == 0 && a->attnum == b->attnum &&
-           a->type_oid == b->type_oid && a->typmod == b->typmod && a->identity == b->identity &&
-           a->key_pos == b->key_pos && a->nullable == b->nullable &&
-           strcmp(a->def ? a->def : "", b->def ? b->def : "") == 0;
+    return strcmp(a->name, b->name) == 0 && a->attnum == b->attnum && a->type_oid == b->type_oid &&
+           a->typmod == b->typmod && a->identity == b->identity && a->key_pos == b->key_pos &&
+           a->nullable == b->nullable && strcmp(a->def ? a->def : "", b->def ? b->def : "") == 0;
 }
 
 static bool same_version(const struct table *a, const struct table *b)
@@ -320,21 +317,14 @@ static bool drop_earlier(struct loads *l, struct load *than, struct error *err)
     struct load *d;
 
     for (d = than->next; d != NULL; d = d->next) {
-        struct buf sql = {0};
-        char aside[ASIDE_SIZE];
         bool ok;
 
         if (d->flow->table->oid != than->flow->table->oid || !atomic_load(&d->begun) ||
             atomic_load(&d->live))
             continue;
-        flow_aside(d->flow->rec.load, aside);
-        buf_puts(&sql, "DROP TABLE IF EXISTS ");
-        target_sql_name(&sql, d->flow->rec.target_schema, aside);
         ok = ops->begin(l->books.session, err) &&
              books_load_remove(&l->books, d->flow->table->oid, d->flow->rec.load, err) &&
-             ops->exec(l->books.session, buf_cstr(&sql), NULL, err) &&
-             ops->commit(l->books.session, err);
-        buf_free(&sql);
+             flows_drop_aside(&l->books, &d->flow->rec, err) && ops->commit(l->books.session, err);
         if (!ok) {
             ops->rollback(l->books.session);
             return false;
@@ -410,8 +400,8 @@ static bool run(struct group *g, struct error *err)
     if (!ok || n == 0)
         return ok;
     FAILPOINT("load.spooling");
-    ok = ops->point_open(l->src, false, &point, &s, position, err) &&
-         settle(g, point, s, err) && copy(g, point, s, err);
+    ok = ops->point_open(l->src, false, &point, &s, position, err) && settle(g, point, s, err) &&
+         copy(g, point, s, err);
     ops->point_close(point);
     return ok;
 }
