@@ -305,7 +305,7 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
         if (!loads_ask(l, &ask, err))
             return false;
         if (atomic_load(&it->load->void_))
-            again(l, it, "its rows came in another shape while its load began");
+            again(l, it, "its changes could not be kept while its load began");
     }
     return true;
 }

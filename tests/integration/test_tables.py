@@ -74,17 +74,17 @@ def load_number(b, table="t"):
 def loaded_again(b, was, table="t"):
     """A newer load is in the table's place."""
     try:
-        wait_for("loaded again", lambda: b.p.alive() and load_number(b, table) > was and
-                 b.warehouse.sql("SELECT count(*), min(state) FROM penstock.tables WHERE source_table "
-                                 "= %s", b.wdb, (table,)) == [(1, "live")])
+        wait_for("loaded again", lambda: b.p.alive() and b.warehouse.sql(
+            "SELECT array_agg(state || (load > %s)) FROM penstock.tables WHERE source_table = %s",
+            b.wdb, (was, table)) == [(["livetrue"],)])
     except AssertionError as e:
         raise AssertionError(f"{e}\n{b.p.log()[-6000:]}") from None
 
 
 def nothing_aside(b):
-    assert b.warehouse.sql("SELECT table_name FROM information_schema.tables WHERE table_name LIKE "
-                           "'\\_penstock\\_load%%'", b.wdb) == []
-    assert glob.glob(b.p.config["service"]["data.dir"] + "/spool/*") == []
+    left = b.warehouse.sql("SELECT table_name FROM information_schema.tables WHERE table_name LIKE "
+                           "'\\_penstock\\_load%%'", b.wdb)
+    assert left == [] and spools(b) == [], f"{left} {spools(b)}\n{b.p.log()[-6000:]}"
 
 
 # --- data and schemas --------------------------------------------------------------------------
@@ -292,14 +292,7 @@ def test_a_lock_during_a_resync_s_swap_delays_only_that_table(both):
     """Its copy is complete; the live one goes on, until a change of it meets the lock, too."""
     b = both(kinds=["postgres"]).run(TABLES, "public.t", "public.u")
     b.warehouse.script("UPDATE t SET v = 'spoilt' WHERE id = 77", b.wdb)
-    lock = Lock(b)
-    resync(b, "to_postgres", "public.t")
-    copied(b)
-    copy = load_number(b)
-    goes_on(b, "public.u")
-    assert b.state("postgres", "public.t") == "live"
-    b.sql("UPDATE t SET v = 'a' WHERE id = 1")  # into the live copy and the spool
-    locked(b, lock)
+    lock, copy = swapping(b, change=True)  # into the live copy and the spool
     b.sql("UPDATE t SET v = v || 'b' WHERE id = 1", "DELETE FROM t WHERE id = 9")
     goes_on(b, "public.u")
     b.p.kill9()
@@ -314,22 +307,19 @@ def test_a_lock_during_a_resync_s_swap_delays_only_that_table(both):
 
 # --- spools ------------------------------------------------------------------------------------
 
-def copied(b):
-    """The books say that there is a complete copy, not in its place yet."""
-    wait_for("the books have it", lambda: b.p.alive() and b.warehouse.sql(
-        "SELECT count(*) FROM penstock.tables WHERE source_table = 't' AND loaded AND state = "
-        "'loading'", b.wdb) == [(1,)])
-
-
-def swapping(b):
-    """A load of t that is complete and waits for a lock, its changes in a spool."""
+def swapping(b, change):
+    """A load of t that is complete and waits for a lock, with its spool; its number."""
     lock = Lock(b)
     resync(b, "to_postgres", "public.t")
-    copied(b)
-    b.sql("UPDATE t SET v = 'a' WHERE id = 1", "DELETE FROM t WHERE id = 2")
-    locked(b, lock)
-    goes_on(b, "public.u")
-    return lock
+    wait_for("copied", lambda: b.p.alive() and b.loads("public.t") == 2)
+    goes_on(b, "public.u")  # what the books say they say with a checkpoint
+    assert b.warehouse.sql("SELECT state, loaded FROM penstock.tables WHERE source_table = 't' "
+                           "ORDER BY load", b.wdb) == [("live", True), ("loading", True)]
+    if change:
+        b.sql("UPDATE t SET v = 'a' WHERE id = 1", "DELETE FROM t WHERE id = 2")
+        locked(b, lock)
+        goes_on(b, "public.u")
+    return lock, load_number(b)
 
 
 def spools(b):
@@ -338,10 +328,7 @@ def spools(b):
 
 def test_a_complete_copy_and_its_spool_go_on_after_a_kill(both):
     b = both(kinds=["postgres"]).run(TABLES, "public.t", "public.u")
-    lock = Lock(b, "t")
-    resync(b, "to_postgres", "public.t")
-    copied(b)
-    was = load_number(b)
+    lock, was = swapping(b, change=False)
     b.p.kill9()
     lock.release()
     b.sql("UPDATE t SET v = 'b' WHERE id = 1").start()
@@ -352,17 +339,16 @@ def test_a_complete_copy_and_its_spool_go_on_after_a_kill(both):
     nothing_aside(b)
 
 
-@pytest.mark.parametrize("how", ["deleted", "cut", "spoilt"])
+@pytest.mark.parametrize("how", ["deleted", "cut", "spoilt", "cut with changes"])
 def test_a_spool_that_is_damaged_between_a_kill_and_a_start_is_loaded_again(how, both):
     b = both(kinds=["postgres"]).run(TABLES, "public.t", "public.u")
-    lock = swapping(b)
-    was = load_number(b)
+    lock, was = swapping(b, "changes" in how)
     b.p.kill9()
-    assert len(spools(b)) == 2
+    assert spools(b)
     for path in spools(b):
         if how == "deleted":
             os.remove(path)
-        elif how == "cut":
+        elif "cut" in how:
             os.truncate(path, os.path.getsize(path) - 1)
         else:
             with open(path, "r+b") as f:
