@@ -125,6 +125,13 @@ static const char *meant_state(const PGconn *conn, const char *sqlstate)
                : sqlstate;
 }
 
+/* A target that somebody dropped, or a column of one: a load makes it anew, and nothing that
+ * somebody put there is lost by it. */
+static bool is_gone(const char *sqlstate)
+{
+    return strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "42703") == 0;
+}
+
 bool pg_error_state(enum pg_side side, struct error *err, const PGconn *conn, const char *what,
                     const char *sqlstate, const char *message)
 {
@@ -137,6 +144,7 @@ bool pg_error_state(enum pg_side side, struct error *err, const PGconn *conn, co
     if (err == NULL)
         return false;
     snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
+    err->reload = side == PG_WAREHOUSE && is_gone(sqlstate);
     give_hint(side, err, conn, row, words);
     return false;
 }

@@ -80,6 +80,14 @@ static bool disk_full(const char *message)
            strstr(message, "max_temp_directory_size") != NULL;
 }
 
+/* A target that somebody dropped, or a column of one: a load makes it anew. */
+static bool is_gone(duckdb_error_type type, const char *message)
+{
+    return (type == DUCKDB_ERROR_CATALOG && strstr(message, "does not exist") != NULL) ||
+           (type == DUCKDB_ERROR_BINDER && (strstr(message, "not found in FROM clause") != NULL ||
+                                            strstr(message, "does not have a column") != NULL));
+}
+
 bool wdk_error(struct error *err, duckdb_error_type type, const char *message)
 {
     const struct wdk_state *state;
@@ -97,7 +105,9 @@ bool wdk_error(struct error *err, duckdb_error_type type, const char *message)
     state = wdk_state_find(type, message);
     wdk_mask(type, message, text, sizeof(text));
     error_set(err, state->note.kind, "DuckDB: %s", text);
-    if (err != NULL)
+    if (err != NULL) {
         err->cause = state->note.name;
+        err->reload = is_gone(type, message);
+    }
     return error_hint(err, "%s", state->note.who);
 }

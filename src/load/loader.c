@@ -103,7 +103,7 @@ static bool run(struct loader *l, int64_t *affected, struct error *err)
         return true;
     /* Our statements are fixed and tested: a missing table or column is the target's fault. */
     if (err->kind == ERROR_DATA || err->kind == ERROR_FATAL) {
-        err->reload = err->kind == ERROR_FATAL;
+        err->reload |= err->kind == ERROR_FATAL;
         err->kind = ERROR_DATA;
         err->table = l->oid;
     }

@@ -87,8 +87,8 @@ struct feed *feed_new(struct pipeline *p, struct queue *q, struct sink *sink)
         struct flow *flow = i < p->nflows ? p->flows[i] : p->resumes[i - p->nflows];
         struct feed_table *t;
 
-        if (flow->decoder == NULL)
-            continue; /* it does not flow */
+        if (!flow_streams(flow))
+            continue;
         t = feed_table(f, flow->table->oid);
         if (t->carried)
             continue; /* a load over its live copy */

@@ -263,6 +263,12 @@ struct flow *flow_find(struct pipeline *p, uint32_t oid)
     return NULL;
 }
 
+bool flow_streams(const struct flow *f)
+{
+    return f->decoder != NULL &&
+           (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
+}
+
 void flow_keep(struct pipeline *p, struct flow *f)
 {
     pthread_mutex_lock(&p->lock);

@@ -112,10 +112,14 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
         return false;
     ok = exists && same ? replace_rows(b, f, aside, err) : rename_aside(b, f, aside, exists, err);
     if (!ok) {
-        if (err->kind == ERROR_DATA || strncmp(err->sqlstate, "2BP", 3) == 0) {
+        if (strncmp(err->sqlstate, "2BP", 3) == 0) {
             err->kind = ERROR_DATA;
-            err->table = f->rec.table->oid;
+            error_hint(err,
+                       "drop the view or foreign key that depends on it, or move it elsewhere, "
+                       "then run: penstock resync");
         }
+        if (err->kind == ERROR_DATA)
+            err->table = f->rec.table->oid;
         return error_prefix(err, "%s.%s takes its place", f->rec.target_schema, f->rec.target_name);
     }
     return books_table_live(b, f->rec.table->oid, f->rec.load, err);

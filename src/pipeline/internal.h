@@ -152,6 +152,8 @@ bool flow_stop_table(struct pipeline *p, struct books *b, uint32_t oid, enum tab
                      const char *reason, struct error *err);
 enum overflow_mode pipeline_overflow_mode(const struct pipeline *p);
 void flows_free(struct pipeline *p);
+/* Its rows are taken: it is compiled, and live or a complete copy. */
+bool flow_streams(const struct flow *f);
 /* "message; hint" for a table's reason. */
 const char *flow_reason(const struct error *err, char *out, size_t size);
 /* The table beside the target that load number `load` fills. */
@@ -171,6 +173,8 @@ bool refuse_mark(struct pipeline *p, const struct mark *m, struct error *err);
 bool flows_from_books(struct pipeline *p, struct error *err);
 /* The copy of a load that nobody goes on with: its row in the books, its table, its spool. */
 bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct error *err);
+/* Its table alone; in b's session, inside its transaction if there is one. */
+bool flows_drop_aside(struct books *b, const struct table_record *rec, struct error *err);
 /* Forgets tables that are gone at the source, and asks for the loads that are wanted. */
 bool flows_compare(struct pipeline *p, struct error *err);
 /* Copies what wants a copy as of the point, which it closes, while nothing streams; further rounds

@@ -22,7 +22,9 @@
 struct load {
     struct flow *flow; /* of the copy; rec.load and rec.s from begin on */
     char *spool_path;
-    bool over_live;   /* the table streams on in its live copy meanwhile; set by the feed */
+    bool over_live;  /* the table streams on in its live copy meanwhile; set by the feed */
+    bool has_target; /* a table may be there whose place it takes, in which somebody may hold a lock
+                      */
     bool asked_again; /* void, and said so */
     int64_t replaces; /* number of the table's unfinished load before, whose copy goes; 0: none */
     struct wanted *wanted; /* rows that the copy lacks; the sink's from `ready` on */

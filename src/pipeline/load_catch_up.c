@@ -128,7 +128,7 @@ static bool is_free(struct pipeline *p, struct books *b, const struct load *l)
     struct error err;
     bool ok;
 
-    if (p->o.warehouse->dialect->lock_probe == NULL || !(rec->in_place || l->over_live))
+    if (p->o.warehouse->dialect->lock_probe == NULL || !l->has_target)
         return true;
     buf_puts(&sql, "LOCK TABLE ");
     target_sql_name(&sql, rec->target_schema, rec->target_name);
@@ -175,6 +175,7 @@ bool load_catch_up(struct pipeline *p, struct books *b, struct load *l, atomic_b
 bool load_give_up(struct pipeline *p, struct books *b, struct load *l, const struct error *why,
                   struct error *err)
 {
+    const struct warehouse_ops *ops = p->o.warehouse;
     struct flow *f = l->flow;
     char reason[2100];
     bool ok;
@@ -189,10 +190,14 @@ bool load_give_up(struct pipeline *p, struct books *b, struct load *l, const str
         loads_want(p, f->table->oid, f->table->schema, f->table->name, why->message, 1000);
         return true;
     }
-    if (l->over_live)
-        return books_load_remove(b, f->table->oid, f->rec.load, err);
-    ok = books_table_state(b, f->table->oid, f->rec.load, TABLE_NEEDS_SNAPSHOT, reason, err);
-    if (ok) {
+    ok = ops->begin(b->session, err) &&
+         (l->over_live ? books_load_remove(b, f->table->oid, f->rec.load, err)
+                       : books_table_state(b, f->table->oid, f->rec.load, TABLE_NEEDS_SNAPSHOT,
+                                           reason, err)) &&
+         (f->rec.in_place || flows_drop_aside(b, &f->rec, err)) && ops->commit(b->session, err);
+    if (!ok)
+        ops->rollback(b->session);
+    if (ok && !l->over_live) {
         struct flow shown = *f;
 
         shown.rec.state = TABLE_NEEDS_SNAPSHOT;

@@ -266,6 +266,7 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
         return false;
     g->named[g->nnamed++] = f;
     it->load = loads_add(l, f);
+    it->load->has_target = was != NULL;
     it->load->replaces = was != NULL && was->rec.state == TABLE_LOADING ? was->rec.load : 0;
     forget_stopped(l, it->oid);
     return true;
@@ -334,7 +335,7 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
         if (!loads_ask(l, &ask, err))
             return false;
         if (atomic_load(&it->load->void_))
-            again(l, it, "its rows came in another shape while its load began");
+            again(l, it, "its changes could not be kept while its load began");
     }
     return true;
 }

@@ -249,6 +249,7 @@ static struct load *load_resumed(struct loads *l, struct flow *f)
     struct load *d = loads_add(l, f);
 
     d->over_live = false;
+    d->has_target = true;
     d->rows = f->rec.rows;
     atomic_store(&d->s, f->rec.s);
     atomic_store(&d->committed, f->rec.spool_bytes);
@@ -280,7 +281,7 @@ static bool is_streamed(const struct pipeline *p, uint32_t oid)
 
     for (i = 0; i < p->nflows; i++) {
         if (p->flows[i]->rec.table->oid == oid)
-            return p->flows[i]->decoder != NULL;
+            return flow_streams(p->flows[i]);
     }
     return false;
 }

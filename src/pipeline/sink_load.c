@@ -39,6 +39,7 @@ bool sink_load_begin(struct sink *s, struct load *l, struct error *err)
     if (t->load != NULL && t->load != l) {
         spool_close(t->load->spool);
         t->load->spool = NULL;
+        spool_remove(t->load->spool_path);
         atomic_store(&t->load->void_, true);
         l->older = t->load;
     }

@@ -44,7 +44,7 @@ void sink_tables_init(struct sink *s)
         struct flow *f = p->flows[i];
         struct sink_table *t;
 
-        if (f->decoder == NULL)
+        if (!flow_streams(f))
             continue;
         t = sink_table(s, f->rec.table->oid);
         t->flow = f;

@@ -273,6 +273,8 @@ static bool work(struct worker *w, struct error *err)
             bool tables_fault =
                 err->kind == ERROR_DATA || (err->kind == ERROR_RETRY && err->table != 0);
 
+            if (j->task->load != NULL && atomic_load(&j->task->load->void_))
+                continue; /* its copy has just been dropped */
             if (!tables_fault || !stop_job(w, j, err))
                 return false;
             continue;

@@ -9,12 +9,6 @@
 
 #define POLL_MS 200
 
-static bool is_streamed(const struct flow *f)
-{
-    return f->decoder != NULL &&
-           (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
-}
-
 /* Every table that is known; of one that is loaded again, its live copy. */
 static struct stream_table *stream_tables(struct pipeline *p, int *n)
 {
@@ -25,7 +19,7 @@ static struct stream_table *stream_tables(struct pipeline *p, int *n)
     for (i = 0; i < p->nflows; i++) {
         t[i].table = p->flows[i]->table;
         t[i].s = p->flows[i]->rec.s;
-        t[i].skip = !is_streamed(p->flows[i]);
+        t[i].skip = !flow_streams(p->flows[i]);
     }
     *n = p->nflows;
     for (i = 0; i < p->nresumes; i++) {
@@ -39,7 +33,7 @@ static struct stream_table *stream_tables(struct pipeline *p, int *n)
             k = (*n)++;
         t[k].table = f->table;
         t[k].s = f->rec.s;
-        t[k].skip = f->decoder == NULL;
+        t[k].skip = !flow_streams(f);
     }
     return t;
 }

@@ -42,24 +42,30 @@ static void seed(struct pipeline *p, const struct flow *f, const char *part, con
 
 /* --- loads that an earlier process left --- */
 
-bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct error *err)
+bool flows_drop_aside(struct books *b, const struct table_record *rec, struct error *err)
 {
-    const struct warehouse_ops *ops = p->o.warehouse;
     struct buf sql = {0};
     char aside[ASIDE_SIZE];
-    char *path = flow_spool_path(p, rec->table->oid, rec->load);
     bool ok;
 
     flow_aside(rec->load, aside);
     buf_puts(&sql, "DROP TABLE IF EXISTS ");
     target_sql_name(&sql, rec->target_schema, aside);
-    ok = ops->begin(p->books.session, err) &&
-         books_load_remove(&p->books, rec->table->oid, rec->load, err) &&
-         ops->exec(p->books.session, buf_cstr(&sql), NULL, err) &&
-         ops->commit(p->books.session, err);
+    ok = b->ops->exec(b->session, buf_cstr(&sql), NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct error *err)
+{
+    const struct warehouse_ops *ops = p->o.warehouse;
+    char *path = flow_spool_path(p, rec->table->oid, rec->load);
+    bool ok = ops->begin(p->books.session, err) &&
+              books_load_remove(&p->books, rec->table->oid, rec->load, err) &&
+              flows_drop_aside(&p->books, rec, err) && ops->commit(p->books.session, err);
+
     if (!ok)
         ops->rollback(p->books.session);
-    buf_free(&sql);
     spool_remove(path);
     mem_free(path);
     return ok;
