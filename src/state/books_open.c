@@ -4,6 +4,7 @@
  * processes may do so at the same time: one makes them, the others are told to try again.
  */
 #include "state/books_internal.h"
+#include "util/causes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,11 +96,10 @@ static bool check_version(long version, struct error *err)
 {
     if (version <= BOOKS_VERSION)
         return true;
-    error_set(err, ERROR_CONFIG,
-              "the warehouse's schema penstock has version %ld, written by a newer penstock "
-              "(this one knows %d)",
-              version, BOOKS_VERSION);
-    return error_hint(err, "run that newer penstock again");
+    return error_cause(err, CAUSE_BOOKS_NEWER,
+                       "the warehouse's schema penstock has version %ld, written by a newer "
+                       "penstock (this one knows %d)",
+                       version, BOOKS_VERSION);
 }
 
 /* Another process may have made them since we looked. */
