@@ -6,8 +6,12 @@
  * round ends when the sink is done with its rows: so memory holds one round's at most, and what is
  * still wanted then is read anew.
  *
- * A table that is not what the sink knows by then is told apart as of S too: the log may say so
- * before S, or never. What fails is tried again with back-off.
+ * The log tells an alteration with the next change of the table, which may be long in coming: the
+ * table as of S may be a newer version than the sink has when it has passed S. No row was changed
+ * in between, so a row as of S is read in the sink's version: columns are followed by their
+ * numbers, those that were added are left out, those that were dropped are NULL, as rows that
+ * change later hold them. Where that cannot be (another type), the row is wanted until the log
+ * tells. What fails is tried again with back-off.
  */
 #include "pipeline/refetch.h"
 
@@ -47,6 +51,8 @@ struct reading {
     struct arena *arena;   /* of the round */
     struct arena *scratch; /* of one slice */
     struct map *by_key;    /* struct fetched_row */
+    const int *places;     /* of the flow's columns in `table`; -1: dropped */
+    struct value *row;     /* the flow's */
     struct encoder *encoder;
     struct event_meta meta;
     struct buf buf;
@@ -97,13 +103,20 @@ static void take_wanted(struct refetch *r)
 static bool on_row(void *ctx, const struct table *t, const struct value *values, struct error *err)
 {
     struct reading *rd = ctx;
-    struct change c = {.op = CHANGE_READ, .table = rd->f->flow->table, .after = values};
+    struct change c = {.op = CHANGE_READ, .table = rd->f->flow->table, .after = rd->row};
     struct fetched_row *row;
     bool unavailable;
+    int i;
 
     (void)t;
+    for (i = 0; i < rd->f->flow->table->ncols; i++) {
+        if (rd->places[i] >= 0)
+            rd->row[i] = values[rd->places[i]];
+        else
+            rd->row[i].state = VALUE_NULL;
+    }
     buf_reset(&rd->buf);
-    if (!encoder_key(rd->encoder, values, &rd->buf, err))
+    if (!encoder_key(rd->encoder, rd->row, &rd->buf, err))
         return false;
     row = map_get(rd->by_key, rd->buf.data, rd->buf.len);
     if (row == NULL) { /* equal to one of ours by the source's rules only */
@@ -119,22 +132,36 @@ static bool on_row(void *ctx, const struct table *t, const struct value *values,
     return true;
 }
 
-static bool read_slice(struct reading *rd, struct source_reader *reader, size_t from, size_t n,
+/* The key's values, where the table has them as of the point. */
+static bool decode_key(struct reading *rd, const struct fetched_row *row, const struct value **out,
                        struct error *err)
 {
     const struct flow *flow = rd->f->flow;
+    struct value *v = arena_calloc(rd->scratch, (size_t)rd->table->ncols, sizeof(*v));
+    int i;
+
+    if (!decoder_key(flow->decoder, row->key, row->key_len, rd->scratch, rd->row, err))
+        return false;
+    for (i = 0; i < flow->table->nkeys; i++) {
+        int at = flow->table->keys[i];
+
+        v[rd->places[at]] = rd->row[at];
+    }
+    *out = v;
+    return true;
+}
+
+static bool read_slice(struct reading *rd, struct source_reader *reader, size_t from, size_t n,
+                       struct error *err)
+{
     const struct value **keys;
     size_t i;
 
     arena_reset(rd->scratch);
     keys = arena_calloc(rd->scratch, n, sizeof(*keys));
     for (i = 0; i < n; i++) {
-        const struct fetched_row *row = &rd->f->rows[from + i];
-        struct value *v = arena_calloc(rd->scratch, (size_t)flow->table->ncols, sizeof(*v));
-
-        if (!decoder_key(flow->decoder, row->key, row->key_len, rd->scratch, v, err))
+        if (!decode_key(rd, &rd->f->rows[from + i], &keys[i], err))
             return false;
-        keys[i] = v;
     }
     rd->meta.now_us = clock_wall_us();
     return rd->p->o.source->reader_keys(reader, rd->table, keys, (int)n, on_row, rd, err);
@@ -164,15 +191,17 @@ static bool read_slices(struct reading *rd, struct source_reader *reader, size_t
 }
 
 static bool read_rows(struct refetch *r, struct fetched *f, const struct table *now,
-                      struct source_reader *reader, size_t *room, struct error *err)
+                      const int *places, struct source_reader *reader, size_t *room,
+                      struct error *err)
 {
     struct pipeline *p = r->p;
-    struct reading rd = {.p = p, .f = f, .arena = r->arena, .table = now};
+    struct reading rd = {.p = p, .f = f, .arena = r->arena, .table = now, .places = places};
     bool ok;
     size_t i;
 
     rd.scratch = arena_new("keys");
     rd.by_key = map_new();
+    rd.row = mem_calloc((size_t)f->flow->table->ncols + 1, sizeof(*rd.row));
     for (i = 0; i < f->n; i++)
         map_put(rd.by_key, f->rows[i].key, f->rows[i].key_len, &f->rows[i]);
     rd.encoder =
@@ -186,6 +215,7 @@ static bool read_rows(struct refetch *r, struct fetched *f, const struct table *
     ok = read_slices(&rd, reader, room, &r->l->stop, err);
     encoder_free(rd.encoder);
     map_free(rd.by_key);
+    mem_free(rd.row);
     arena_free(rd.scratch);
     buf_free(&rd.buf);
     return ok;
@@ -193,26 +223,51 @@ static bool read_rows(struct refetch *r, struct fetched *f, const struct table *
 
 /* --- tables as of the point --- */
 
-static bool same_column(const struct column *a, const struct column *b)
+/* What a table as of the point is to the version that the sink has. */
+enum meeting {
+    MEET_ROWS,  /* its rows can be read in that version */
+    MEET_LOAD,  /* a load of the table brings it: the log does not tell, or tells by a load */
+    MEET_LATER, /* the log will tell */
+};
+
+static bool same_type(const struct column *a, const struct column *b)
 {
-    return strcmp(a->name, b->name) == 0 && a->attnum == b->attnum && a->kind == b->kind &&
-           a->type_oid == b->type_oid && a->typmod == b->typmod && a->precision == b->precision &&
-           a->scale == b->scale && a->key_pos == b->key_pos;
+    return a->kind == b->kind && a->type_oid == b->type_oid && a->typmod == b->typmod &&
+           a->precision == b->precision && a->scale == b->scale && a->key_pos == b->key_pos;
 }
 
-/* The same columns with the same contents: what events are made of. */
-static bool same_version(const struct table *a, const struct table *b)
+static enum meeting meet_column(const struct column *c, const struct table *now, int *place)
 {
     int i;
 
-    if (strcmp(a->schema, b->schema) != 0 || strcmp(a->name, b->name) != 0 ||
-        a->ncols != b->ncols || a->nkeys != b->nkeys)
-        return false;
-    for (i = 0; i < a->ncols; i++) {
-        if (!same_column(&a->cols[i], &b->cols[i]))
-            return false;
+    for (i = 0; i < now->ncols && now->cols[i].attnum != c->attnum; i++)
+        ;
+    *place = i < now->ncols ? i : -1;
+    if (i == now->ncols)
+        return c->nullable ? MEET_ROWS : MEET_LATER;
+    if (!same_type(c, &now->cols[i]))
+        return MEET_LATER;
+    return now->cols[i].nullable && !c->nullable ? MEET_LOAD : MEET_ROWS;
+}
+
+/* places: t->ncols. */
+static enum meeting meet(const struct table *t, const struct source_table *st, int *places)
+{
+    const struct table *now = st->table;
+    enum meeting m = MEET_ROWS;
+    int i;
+
+    if (st->refused != NULL || strcmp(t->schema, now->schema) != 0 ||
+        strcmp(t->name, now->name) != 0)
+        return MEET_LOAD;
+    if (t->nkeys != now->nkeys)
+        return MEET_LATER;
+    for (i = 0; i < t->ncols; i++) {
+        enum meeting c = meet_column(&t->cols[i], now, &places[i]);
+
+        m = c > m ? c : m;
     }
-    return true;
+    return m;
 }
 
 static const struct source_table *find(const struct source_table *tables, int n, uint32_t oid)
@@ -231,12 +286,12 @@ static bool read_table(struct refetch *r, struct fetched *f, const struct source
                        struct source_reader *reader, size_t *room, bool *again, struct error *err)
 {
     const struct table *t = f->flow->table;
+    int *places = arena_calloc(r->arena, (size_t)t->ncols + 1, sizeof(*places));
+    enum meeting m = st != NULL ? meet(t, st, places) : MEET_LATER;
 
-    *again = st == NULL; /* gone: nobody will ask for long */
-    if (*again)
-        return true;
-    f->altered = st->refused != NULL || !same_version(st->table, t);
-    if (f->altered || read_rows(r, f, st->table, reader, room, err))
+    *again = m == MEET_LATER;
+    f->altered = m == MEET_LOAD;
+    if (m != MEET_ROWS || read_rows(r, f, st->table, places, reader, room, err))
         return true;
     if (err->kind == ERROR_RETRY && err->table != 0) {
         log_debug("rows are read under another point table=%s.%s why=%s", t->schema, t->name,

@@ -34,7 +34,7 @@ struct fetched {
     struct fetched_row *rows;
     size_t n;
     size_t bytes;
-    bool altered;   /* the table was another version as of S: no rows */
+    bool altered;   /* as of S the table was what a load must bring: no rows */
     bool strangers; /* rows came under keys that were not asked for */
     bool failed;    /* no rows: err says why none can be had */
     struct error err;

@@ -243,7 +243,7 @@ static bool give_rows(struct sink *s, struct sink_table *t, struct fetched *f, s
 
         if (!wanted_takes(w, key, len, f->s))
             continue;
-        if (f->altered) { /* and the stream, which is past S, did not say so */
+        if (f->altered) { /* and the stream, which is past S, has not said so */
             want_load(s, t, "it was altered while rows of it were wanted");
             return true;
         }

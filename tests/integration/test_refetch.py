@@ -7,9 +7,11 @@ import random
 import re
 import threading
 
+import harness
 import pytest
 from harness import wait_for
 from test_cases import BIG
+from test_failpoints import program  # noqa: F401
 from test_resync import post
 
 # Postgres wants a filter's columns in the replica identity: either the key has them, or an index.
@@ -220,25 +222,44 @@ def test_in_a_transaction_larger_than_a_piece(both):
 
 # --- the table changes or is loaded meanwhile ----------------------------------------------------
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_table_that_is_altered_meanwhile(filtered, told):
-    """told: changes after the alteration let the log say it; else nothing does, and the table is
-    loaded again."""
-    b = filtered
+ALTERATIONS = {
+    "added": "ALTER TABLE t ADD COLUMN more text DEFAULT 'm'",
+    "renamed": "ALTER TABLE t RENAME n TO number",
+    "dropped": "ALTER TABLE t DROP COLUMN extra",
+    "nullable": "ALTER TABLE t ALTER big DROP NOT NULL",
+}
+
+
+@pytest.mark.parametrize("what", ALTERATIONS)
+@pytest.mark.parametrize("told", ["told", "not told"])
+def test_a_table_that_is_altered_meanwhile(both, what, told):
+    """The log tells an alteration with the next change of the table: here before the rows are read
+    again, or not before they are there. Whether a column may be NULL is told by a load only."""
+    b = both(settings=SETTINGS)
+    b.run(TABLE.format(KEYS["key"]) + "; ALTER TABLE t ADD extra int; UPDATE t SET extra = id",
+          "public.t")
     with stalled(b):
         b.sql("UPDATE t SET shown = true WHERE id % 2 = 1")
         wanted(b, at_least=300)
-        b.sql("ALTER TABLE t ADD COLUMN more text DEFAULT 'm'")
-        if told:
-            b.sql("UPDATE t SET n = n + 1 WHERE id BETWEEN 1 AND 9",
-                  "UPDATE t SET more = 'other' WHERE id BETWEEN 5 AND 15")
+        b.sql(ALTERATIONS[what])
+        if told == "told":
+            b.sql("UPDATE t SET shown = false WHERE id BETWEEN 1 AND 9",
+                  "UPDATE t SET big = 'told' WHERE id BETWEEN 5 AND 15")
             b.caught_up()
-            wanted(b, at_least=300)
+            wanted(b, at_least=290)
+    b.caught_up()
+    none_wanted(b)
+    assert len(b.warehouse.sql("SELECT 1 FROM t WHERE id % 2 = 1", b.wdb)) >= 290
+    b.sql("UPDATE t SET shown = shown WHERE id < 500")
+    if what == "dropped":
+        b.caught_up().sql("ALTER TABLE t ADD extra int", "UPDATE t SET big = 'y' WHERE id = 100")
+        b.caught_up()
+        for kind in b.kinds:  # the column that stays, of rows that did not change, is nobody's
+            assert post(b.p, f"/v1/connectors/to_{kind}/snapshots", "{}")[0] == 202
+        wait_for("loaded", lambda: b.loads("public.t") == 4, 60)
     end_equal(b)
-    if told:
+    if what in ("added", "renamed"):
         undisturbed(b)
-    else:
-        assert b.loads("public.t") == 4
 
 
 def test_a_table_that_is_loaded_meanwhile(filtered):
@@ -256,38 +277,38 @@ def test_a_table_that_is_loaded_meanwhile(filtered):
     assert books == [(0,)]
 
 
-def test_rows_that_come_while_the_copy_waits(both):
-    """The copy is complete, but somebody holds its place: what the spool brings then is wanted of
-    the copy, in the part that it takes in beforehand and in the rest that comes with its place;
-    also after a crash."""
+@pytest.mark.parametrize("death", [False, True])
+def test_rows_that_come_while_the_table_is_loaded_again(both, program, monkeypatch, death):
+    """What the spool brings is wanted of the copy: in the part that it takes in beforehand, and in
+    the rest that comes with its place. A copy that lacked rows when the process died is none."""
+    monkeypatch.setattr(harness, "PENSTOCK", program)
     b = both(settings=SETTINGS, kinds=["postgres"])
     b.run(TABLE.format(KEYS["index"]), "public.t")
-    for crash in (False, True):
-        loads = b.loads("public.t")
-        with b.warehouse.connect(b.wdb, autocommit=False) as c:
-            c.execute("LOCK TABLE public.t IN SHARE MODE")
-            assert post(b.p, "/v1/connectors/to_postgres/snapshots", "{}")[0] == 202
-            wait_for("copied", lambda: b.loads("public.t") == loads + 1, 60)
-            # Enough for a transaction of the copy's own.
-            b.source.sql("UPDATE t SET shown = NOT shown WHERE id % 3 = 0", b.db)
-            b.source.sql("INSERT INTO t SELECT i, true, i, repeat(md5(i::text), 200) FROM "
-                         f"generate_series({5000 + loads * 1000}, {5400 + loads * 1000}) i", b.db)
-            b.source.sql("UPDATE t SET n = n + 1", b.db)
-            b.source.sql("UPDATE t SET shown = NOT shown WHERE id % 5 = 0", b.db)
-            if crash:
-                wait_for("the copy has taken in much", lambda: b.warehouse.sql(
-                    "SELECT count(*) FROM penstock.snapshot_chunks WHERE to_key = 'wanted'",
-                    b.wdb) == [(1,)], 30)
-                b.p.kill9()
-                b.start()
-            c.rollback()
-        b.live("public.t")
+    if death:
+        b.stop()
+        b.p.env = {"PENSTOCK_FAILPOINT": "load.spool-applied"}
+        b.start().live("public.t")
+    with b.warehouse.connect(b.wdb, autocommit=False) as c:
+        c.execute("LOCK TABLE penstock.snapshot_chunks IN SHARE MODE")  # no chunk is copied
+        points = b.p.log().count("temporary=yes")
+        assert post(b.p, "/v1/connectors/to_postgres/snapshots", '{"tables": ["public.t"]}')[0] == 202
+        wait_for("the point", lambda: b.p.log().count("temporary=yes") > points, 30)
+        b.sql("UPDATE t SET shown = NOT shown WHERE id % 3 = 0")
+        for i in range(5000, 9000, 1000):  # more than what is left for the end
+            b.sql(f"INSERT INTO t SELECT i, true, i, repeat(md5(i::text), 200) FROM "
+                  f"generate_series({i}, {i + 100}) i", "UPDATE t SET n = n + 1",
+                  "UPDATE t SET shown = NOT shown WHERE id % 5 = 0")
         b.caught_up()
-        none_wanted(b)
-        wait_for("in its place", lambda: b.warehouse.sql(
-            "SELECT count(*) FROM penstock.tables WHERE source_table = 't'", b.wdb) == [(1,)], 60)
-        b.caught_up()
-        none_wanted(b)
+        c.rollback()
+    if death:
+        assert b.p.process.wait(60) == -9
+        assert b.warehouse.sql("SELECT to_key FROM penstock.snapshot_chunks WHERE chunk = -1",
+                               b.wdb) == [("wanted",)]
+        b.p.env = {}
+        b.start()
+    wait_for("in its place", lambda: b.warehouse.sql(
+        "SELECT load FROM penstock.tables WHERE source_table = 't' AND state = 'live'", b.wdb)[0][0]
+        == (4 if death else 3), 60)
     end_equal(b)
 
 
