@@ -85,6 +85,15 @@ static bool collect(struct catching *c, const struct event *e, struct error *err
     return compact_add(loader_compact(c->loader), &kept, c->csn, c->us, err);
 }
 
+static void skip(struct catching *c)
+{
+    if (c->at <= c->load->applied)
+        return;
+    c->load->applied = c->at;
+    c->load->applied_csn = c->csn;
+    c->load->applied_us = c->us;
+}
+
 /* Up to `end`, in transactions of batch.bytes. */
 static bool catch_up_to(struct catching *c, int64_t end, atomic_bool *stop, struct error *err)
 {
@@ -107,6 +116,8 @@ static bool catch_up_to(struct catching *c, int64_t end, atomic_bool *stop, stru
             ok = apply_unit(c, err);
     }
     spool_reader_close(r);
+    if (ok && c->bytes == 0)
+        skip(c); /* all of it was older than the point */
     return ok && (c->bytes == 0 || apply_unit(c, err));
 }
 

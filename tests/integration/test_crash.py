@@ -177,31 +177,37 @@ def test_a_lost_commit_answer_is_recognised(source, db, warehouse, wdb, penstock
 
 
 def test_a_stalled_warehouse_for_a_minute_keeps_the_source_connected(warehouse, wdb, penstock):
-    """wal_sender_timeout 5 s, the sink blocked for a minute: no reconnect, nothing acknowledged."""
+    """wal_sender_timeout 5 s, the link to the warehouse silent for a minute: no reconnect of the
+    source, nothing acknowledged."""
     s = Postgres(wal_sender_timeout="5s")
+    proxy = Proxy(warehouse.port)
     try:
         s.create("a")
         s.script(SCHEMA, "a")
-        p = penstock(to_postgres(s, "a", warehouse, wdb)).start()
+        c = to_postgres(s, "a", warehouse, wdb)
+        c["connectors"]["warehouse"]["connection.url"] = \
+            f"postgres://postgres@127.0.0.1:{proxy.port}/{wdb}"
+        p = penstock(c).start()
         p.wait_live(*TABLES)
         wait_caught_up(p, s, "a")
         bank = Bank(s, "a", SEED, pause=0.001)
-        with warehouse.connect(wdb, autocommit=False) as c:
-            c.execute("LOCK TABLE public.accounts IN ACCESS EXCLUSIVE MODE")
-            bank.start()
-            time.sleep(2)
-            pid, at = s.sql("SELECT active_pid, confirmed_flush_lsn FROM pg_replication_slots",
-                            "a")[0]
-            time.sleep(int(os.environ.get("PENSTOCK_STALL_SECONDS", "58")))
-            assert s.sql("SELECT active_pid, confirmed_flush_lsn FROM pg_replication_slots",
-                         "a")[0] == (pid, at)
-            c.rollback()
+        proxy.stalled = True
+        bank.start()
+        time.sleep(2)
+        where = "SELECT active_pid, confirmed_flush_lsn FROM pg_replication_slots"
+        pid, at = s.sql(where, "a")[0]
+        assert pid
+        time.sleep(int(os.environ.get("PENSTOCK_STALL_SECONDS", "58")))
+        assert s.sql(where, "a")[0] == (pid, at)
+        by = p.status("shop")["penstock"]["pinned_by"]
+        proxy.stalled = False
         bank.stop()
         wait_caught_up(p, s, "a")
-        assert s.sql("SELECT active_pid FROM pg_replication_slots", "a")[0][0] == pid
+        assert "warehouse warehouse, which has not taken in" in by
         assert_equal_postgres(s, "a", warehouse, wdb, *TABLES)
         p.kill9()
     finally:
+        proxy.close()
         s.stop()
 
 

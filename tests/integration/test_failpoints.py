@@ -7,6 +7,7 @@ lived again for every such point, with a kill there, at the first time and at a 
 on with a program that does not die. In the end both warehouses must be equal to the source and
 nothing may be left over."""
 import fcntl
+import json
 import os
 import subprocess
 import uuid
@@ -16,29 +17,35 @@ import harness
 import pytest
 from both import KINDS, Both
 from harness import lsn, wait_for
+from test_resync import post
 
 SHARDS = 6  # tests that run in parallel; each takes the points of its number
 BUILT = os.path.join(harness.ROOT, "build", "failpoints")
 PROGRAM = os.path.join(BUILT, "penstock")
 
-# Not on the way of a life without accidents: reached after another death.
+# Not on the way of a life without accidents: reached after another death, or by a test below.
 CHAINS = {
     "slot.before-drop": ["slot.after-make", "slot.before-drop"],
     "slot.after-drop": ["slot.after-make", "slot.after-drop"],
 }
+HELD = ["load.before-spool-sync", "spool.before-sync", "spool.after-sync", "load.spool-applied"]
+ELSEWHERE = HELD + ["spool.after-cut"]
+TOGETHER = 4  # deaths in one life
 
 FENCE = "CREATE TABLE fence (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO fence VALUES (1, 0)"
 SCHEMA = """
 CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, bio text);
 ALTER TABLE people ALTER bio SET STORAGE EXTERNAL;
 CREATE TABLE visits (id int PRIMARY KEY, who int, at timestamptz);
+CREATE TABLE odd (id int PRIMARY KEY, n numeric(8,2));
+INSERT INTO odd VALUES (1, 1);
 CREATE TABLE lines (line text, n int);
 ALTER TABLE lines REPLICA IDENTITY FULL;
 INSERT INTO people SELECT i, 'p' || i, repeat(md5(i::text), 90) FROM generate_series(1, 60) i;
 INSERT INTO visits SELECT i, 1 + i % 60, now() FROM generate_series(1, 400) i;
 INSERT INTO lines SELECT 'l' || i % 7, i % 3 FROM generate_series(1, 40) i;
 """
-TABLES = ["public.people", "public.visits", "public.lines", "public.fence"]
+TABLES = ["public.people", "public.visits", "public.lines", "public.odd", "public.fence"]
 CHANGES = [
     "INSERT INTO people SELECT i, 'q', 'b' FROM generate_series(61, 70) i",
     "UPDATE people SET name = name || 'x' WHERE id % 3 = 0",
@@ -52,6 +59,13 @@ ALTERATION = ["ALTER TABLE people ADD COLUMN age int DEFAULT 7",
               "ALTER TABLE visits ALTER who TYPE bigint",  # rewrites: loaded again
               "INSERT INTO visits VALUES (1001, 1, now())"]
 TRUNCATE = ["TRUNCATE visits", "INSERT INTO visits VALUES (1, 1, now()), (2, 2, NULL)"]
+DURING_A_LOAD = ["UPDATE visits SET who = who + 100", "DELETE FROM visits WHERE id = 1",
+                 "INSERT INTO visits SELECT i, 7, now() FROM generate_series(3, 300) i "
+                 "ON CONFLICT DO NOTHING",
+                 "UPDATE visits SET at = now() WHERE id > 100"]
+ADDED = ["CREATE TABLE early (id int PRIMARY KEY, v text)",
+         "INSERT INTO early SELECT i, 'v' FROM generate_series(1, 30) i",
+         "UPDATE early SET v = 'w' WHERE id < 9"]
 NEW_TABLE = ["CREATE TABLE later (id int PRIMARY KEY, v text)",
              "INSERT INTO later SELECT i, 'v' FROM generate_series(1, 30) i"]
 WHILE_STOPPED = ["UPDATE people SET name = 'later' WHERE id % 4 = 0", "DELETE FROM visits WHERE id = 2"]
@@ -134,6 +148,25 @@ class Life:
         for s in statements:
             self.source.execute(s)
 
+    def resync(self, table, *changes, kinds=KINDS):
+        """Who has died has forgotten that it was asked."""
+        before, asked = self.b.loads(table), []
+
+        def loaded():
+            p = self.b.p
+            if p.process not in asked:
+                for k in kinds:
+                    assert post(p, f"/v1/connectors/to_{k}/snapshots",
+                                json.dumps({"tables": [table]}))[0] == 202
+                asked.append(p.process)
+                self.run(*changes)
+            return self.b.loads(table) >= before + len(kinds)
+        self.until(f"{table} loaded again", loaded)
+
+    def stopped(self, kind, table):
+        self.until("the table stops",
+                   lambda: self.b.state(kind, table) == "needs snapshot")
+
     def stop(self):
         p = self.b.p
         p.process.terminate()
@@ -152,6 +185,13 @@ class Life:
             for step in (CHANGES, ALTERATION, TRUNCATE):
                 self.run(*step)
                 self.settled()
+            self.resync("public.visits", *DURING_A_LOAD)
+            self.run(*ADDED, "INSERT INTO odd VALUES (2, 'NaN')")
+            self.tables.append("public.early")
+            self.stopped("duckdb", "public.odd")
+            self.run("UPDATE odd SET n = 2")
+            self.resync("public.odd", kinds=["duckdb"])
+            self.settled()
             self.stop()
             self.run(*NEW_TABLE, *WHILE_STOPPED)
             self.tables.append("public.later")
@@ -247,7 +287,7 @@ def reached(live):
 
 def test_a_life_reaches_every_failpoint(program, reached):
     """Or a chain of deaths does: one that nothing reaches is not tested by what is below."""
-    assert sorted(set(all_points(program)) - set(reached) - set(CHAINS)) == []
+    assert sorted(set(all_points(program)) - set(reached) - set(CHAINS) - set(ELSEWHERE)) == []
 
 
 def test_an_ordinary_program_has_none(program):
@@ -258,27 +298,113 @@ def test_an_ordinary_program_has_none(program):
     assert r.returncode == 0 and b"wdk.before-commit\n" in r.stdout
 
 
-def later_deaths(points, reached):
-    """Deaths when the life is well under way, not at the last time: another life may reach a point
-    less often. Three in one life."""
+def together(deaths):
+    """Lists of a few deaths of one life each, those that come early in it first."""
+    lives = -(-len(deaths) // TOGETHER)
+    return [deaths[i::lives] for i in range(lives)]
+
+
+def all_deaths(reached):
+    """Every point the first time, by when that is; those of a life that goes on also later, when it
+    is well under way (not the last time: another life may reach a point less often)."""
     later = []
-    for name in points:
-        times = [n for n in reached.get(name, []) if n > 1]
-        if times:
-            later.append(f"{name}:{times[-2] if len(times) > 1 else times[-1]}")
-    return [later[i:i + 3] for i in range(0, len(later), 3)]
+    for name, times in reached.items():
+        if len(times) > 2:
+            later.append(f"{name}:{times[len(times) // 2]}")
+    return together(list(reached)) + together(later) + list(CHAINS.values())
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_death_at_every_failpoint(shard, program, live, reached):
-    points = all_points(program)[shard::SHARDS]
-    first = [CHAINS.get(name, [name]) for name in points]
+def test_death_at_every_failpoint(shard, live, reached):
     wrong = []
-    for deaths in first + later_deaths(points, reached):
+    todo = all_deaths(reached)[shard::SHARDS]
+    while todo:
+        deaths = todo.pop(0)
         try:
             died = live(deaths).died
-            print("died at", died, "" if died == deaths else f"of {deaths}")
-            assert died == deaths or ":" in deaths[0], f"died only at {died}"
+            missed = [d for d in deaths if d not in died and ":" not in d]
+            print("died at", died, "missed", missed)
+            if missed and len(deaths) > 1 and deaths not in CHAINS.values():
+                todo += [[d] for d in missed]  # with a life of its own
+            else:
+                assert not missed, f"died only at {died}"
         except AssertionError as e:
             wrong.append(f"=== death at {deaths}: {e}")
     assert not wrong, "\n".join(wrong)
+
+
+# --- what needs a lock in the warehouse ---
+
+@pytest.fixture
+def dying(program, source, db, warehouse, wdb):
+    """A program into Postgres alone, that dies where start(point) says."""
+    p = harness.Penstock(harness.to_postgres(source, db, warehouse, wdb))
+    old, harness.PENSTOCK = harness.PENSTOCK, program
+
+    def start(point=None):
+        p.env = {"PENSTOCK_FAILPOINT": point} if point else {}
+        return p.start()
+    p.begin = start
+    p.dies = lambda: wait_for("it dies", lambda: p.process.poll() == -9, 30)
+    yield p
+    harness.PENSTOCK = old
+    if p.process is not None and p.process.poll() is None:
+        p.process.kill()
+        p.process.wait(10)
+
+
+TWO = """CREATE TABLE t (id int PRIMARY KEY, v text);
+INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 500) i"""
+
+
+@pytest.mark.parametrize("point", HELD)
+def test_death_while_a_copy_has_a_spool(point, dying, source, db, warehouse, wdb):
+    """The copy is held back until changes of more than 256 kB wait for it."""
+    source.script(TWO, db)
+    p = dying.begin(point)
+    p.wait_live("public.t")
+    with warehouse.connect(wdb, autocommit=False) as c:
+        c.execute("LOCK TABLE penstock.snapshot_chunks IN SHARE MODE")
+        assert post(p, "/v1/connectors/shop/snapshots", '{"tables": ["public.t"]}')[0] == 202
+        wait_for("it has begun", lambda: warehouse.sql(
+            "SELECT count(*) FROM penstock.tables WHERE source_table = 't'", wdb) == [(2,)])
+        source.script("UPDATE t SET v = v || 'a'", db)
+        source.script("UPDATE t SET v = v || 'b', id = -id WHERE id % 2 = 0", db)
+        if point == HELD[-1]:
+            harness.wait_caught_up(p, source, db)
+        else:
+            p.dies()
+    p.dies()
+    p.begin().wait_live("public.t")
+    source.script("DELETE FROM t WHERE id % 5 = 0", db)
+    harness.wait_caught_up(p, source, db)
+    wait_for("in its place", lambda: warehouse.sql(
+        "SELECT count(*) FROM penstock.tables WHERE source_table = 't'", wdb) == [(1,)])
+    harness.assert_equal_postgres(source, db, warehouse, wdb, "public.t")
+
+
+def test_death_when_a_spool_is_cut(dying, source, db, warehouse, wdb):
+    """A table waits for a lock; its spool is longer than the checkpoint says."""
+    source.script(TWO, db)
+    p = dying.begin()
+    p.wait_live("public.t")
+    load = warehouse.sql("SELECT load FROM penstock.tables WHERE source_table = 't'", wdb)
+    with warehouse.connect(wdb, autocommit=False) as c:
+        c.execute("LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE")
+        source.script("UPDATE t SET v = v || 'a'", db)
+        wait_for("set aside", lambda: p.tables()[("public", "t")]["state"] == "loading", 25)
+        source.script("UPDATE t SET v = v || 'b'", db)
+        harness.wait_caught_up(p, source, db)
+        p.kill9()
+        p.begin("spool.after-sync")
+        source.script("UPDATE t SET v = v || 'c'", db)
+        p.dies()
+        p.begin("spool.after-cut")
+        p.dies()
+        p.begin()
+        harness.wait_caught_up(p, source, db)
+        assert p.tables()[("public", "t")]["state"] == "loading"
+    p.wait_live("public.t")
+    harness.wait_caught_up(p, source, db)
+    harness.assert_equal_postgres(source, db, warehouse, wdb, "public.t")
+    assert load == warehouse.sql("SELECT load FROM penstock.tables WHERE source_table = 't'", wdb)

@@ -2,16 +2,16 @@
 """One bad table never stops the others: whatever happens to it, state, reason and position are in
 /v1/tables, the log and the metrics, and it is mended by itself or by a resync, without a restart."""
 import glob
+import json
 import os
 import re
 import subprocess
 import threading
 import time
 
-import duckdb
 import harness
-import psycopg
 import pytest
+from both import Both
 from harness import (PENSTOCK, assert_equal_postgres, source_config, to_postgres, wait_caught_up,
                      wait_for)
 
@@ -64,6 +64,20 @@ def goes_on(b, *tables, kinds=None):
     b.wait_state("live", *tables, kinds=kinds, timeout=10)
     if "postgres" in b.kinds:
         assert_equal_postgres(b.source, b.db, b.warehouse, b.wdb, *tables)
+
+
+def metric(p, name, connector):
+    return int(re.search(rf'^{name}{{connector="{connector}"}} (\d+)', p.get("/metrics")[1],
+                         re.M).group(1))
+
+
+def arrived(b, kind):
+    """What the source's log holds now stands in that warehouse's checkpoint."""
+    b.source.sql("UPDATE public.fence SET n = n + 1", b.db)
+    end = b.source.sql("SELECT pg_current_wal_insert_lsn()::text", b.db)[0][0]
+    wait_for("it arrives", lambda: b.p.alive() and harness.lsn(b.source.sql(
+        "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s", b.db,
+        ("penstock_to_" + kind,))[0][0]) >= harness.lsn(end))
 
 
 def load_number(b, table="t"):
@@ -339,6 +353,26 @@ def test_a_complete_copy_and_its_spool_go_on_after_a_kill(both):
     nothing_aside(b)
 
 
+def test_changes_before_the_point_of_a_load_do_not_hold_it_up(both):
+    """Its changes are spooled before the point is made, which waits for a transaction that is still
+    open: all of that is older than the copy."""
+    b = both(kinds=["postgres"]).run(TABLES, "public.t", "public.u")
+    was = load_number(b)
+    with b.source.connect(b.db, autocommit=False) as c:
+        c.execute("INSERT INTO u VALUES (50, 'open')")
+        resync(b, "to_postgres", "public.t")
+        wait_for("it waits", lambda: "waits for running transactions" in b.p.log() or b.source.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%%point%%' AND "
+            "wait_event_type = 'Lock'", b.db) == [(1,)])
+        for i in range(4):
+            b.sql(f"UPDATE t SET v = repeat(md5('{i}' || id), 20)")
+        goes_on(b, "public.t")
+        c.commit()
+    loaded_again(b, was)
+    b.equal_postgres("public.t", "public.u")
+    nothing_aside(b)
+
+
 @pytest.mark.parametrize("how", ["deleted", "cut", "spoilt", "cut with changes"])
 def test_a_spool_that_is_damaged_between_a_kill_and_a_start_is_loaded_again(how, both):
     b = both(kinds=["postgres"]).run(TABLES, "public.t", "public.u")
@@ -395,3 +429,177 @@ def test_a_full_spool_starts_the_load_again_until_the_writes_calm_down(both):
     assert not re.search("table state table=public.big from=live", b.p.log())
     b.live("public.big").equal_postgres("public.big", "public.t")
     nothing_aside(b)
+
+
+# --- two warehouses ------------------------------------------------------------------------------
+
+def kept(p, source):
+    return p.status(source)["penstock"]
+
+
+def test_a_warehouse_that_is_away_costs_the_other_nothing(source, db, duck, penstock):
+    """Each source connector has a slot of its own; whose sake a slot is kept for is said."""
+    w = harness.Postgres(role="warehouse")
+    try:
+        w.create("w")
+        b = Both(penstock, source, db, w, "w", duck)
+        b.run(TABLES, "public.t", "public.u")
+        b.caught_up()
+        w.stop()
+        wait_for("it is noticed", lambda: b.p.alive() and
+                 b.p.status("postgres")["tasks"][0]["state"] == "RESTARTING")
+        for i in range(40):  # about 16 MB of log
+            b.sql(f"UPDATE t SET v = repeat(md5('{i}' || id), 12)")
+        arrived(b, "duckdb")
+        away = wait_for("what is kept is said", lambda: kept(b.p, "to_postgres")["retained_bytes"] >
+                        8 << 20 and kept(b.p, "to_postgres"), 30)
+        assert away["slot"] == "penstock_to_postgres" and away["safe_bytes"] is None
+        assert re.search("warehouse postgres, which is not written to: .*connect", away["pinned_by"])
+        near = kept(b.p, "to_duckdb")
+        assert near["slot"] == "penstock_to_duckdb" and near["pinned_by"] is None
+        text = status(b.p)
+        assert re.search(r"slot penstock_to_postgres is kept for warehouse postgres", text), text
+        assert not re.search("slot penstock_to_duckdb is kept", text), text
+        data = {c["name"]: c for c in json.loads(status(b.p, "--output", "json"))["connectors"]}
+        assert data["to_postgres"]["retained_bytes"] > 8 << 20 > data["to_duckdb"]["lag_bytes"]
+        assert "warehouse postgres" in data["to_postgres"]["pinned_by"]
+        assert metric(b.p, "penstock_source_retained_bytes", "to_postgres") > 8 << 20
+        w.start()
+        b.sql("INSERT INTO t VALUES (4000, 'later')").equal("public.t", "public.u")
+        b.p.kill9() if b.p.process else None
+    finally:
+        w.stop()
+
+
+def test_a_transaction_that_is_left_open_is_named(source, db, duck, penstock):
+    """The source keeps its log for it, however far the warehouse is; the metric follows."""
+    b = Both(penstock, source, db, None, None, duck, kinds=["duckdb"])
+    b.run(TABLES, "public.t", "public.u")
+    with source.connect(db, autocommit=False, application_name="forgotten") as c:
+        c.execute("INSERT INTO u VALUES (77, 'open')")
+        for i in range(20):
+            b.sql(f"UPDATE t SET v = repeat(md5('{i}' || id), 12)")
+        source.sql("CHECKPOINT", db)  # where the log begins that is needed moves at such
+        arrived(b, "duckdb")
+        by = wait_for("it is named", lambda: kept(b.p, "to_duckdb")["pinned_by"], 30)
+        assert re.search(rf'oldest open transaction.*pid {c.info.backend_pid} \(user postgres, '
+                         rf'application "forgotten", idle in transaction, for', by), by
+        assert metric(b.p, "penstock_source_retained_bytes", "to_duckdb") > 1 << 20
+        c.rollback()
+    b.equal("public.t", "public.u")
+
+
+def test_two_warehouses_of_one_source_connector_are_refused(source, db, warehouse, wdb, duck,
+                                                            penstock):
+    c = to_postgres(source, db, warehouse, wdb)
+    c["connectors"]["second"] = {"connector.class": "duckdb", "topics.regex": "shop\\..*",
+                                 "connection.url": "duckdb:" + duck}
+    p = penstock(c).start()
+    assert p.process.wait(10) in (1, 2)
+    assert re.search("both take topics of connector shop.*a source connector with a topic.prefix "
+                     "and slot of its own", p.log().replace("\n", " ")), p.log()
+
+
+# --- identity ------------------------------------------------------------------------------------
+
+def refused(p, source, words, state="FAILED"):
+    task = wait_for("it is refused", lambda: p.alive() and (
+        t := p.status(source)["tasks"][0]).get("state") == state and t, 20)
+    assert re.search(words, task["trace"]), task
+    return task
+
+
+def test_two_services_on_one_slot(source, db, warehouse, wdb, duck, penstock):
+    """With the same warehouse: who comes second waits. With another one: the slot is not its."""
+    source.script(TABLES, db)
+    p = penstock(to_postgres(source, db, warehouse, wdb)).start()
+    p.wait_live("public.t")
+    q = penstock(to_postgres(source, db, warehouse, wdb), name="second").start()
+    refused(q, "shop", "slot penstock_shop is in use by process.*another penstock", "RESTARTING")
+    q.kill9()
+    q = penstock(harness.to_duckdb(source, db, duck), name="third").start()
+    refused(q, "shop", "penstock_shop exists, but this warehouse knows nothing of it.*slot.name")
+    q.kill9()
+    source.sql("INSERT INTO t VALUES (2000, 'x')", db)
+    wait_caught_up(p, source, db)
+    assert_equal_postgres(source, db, warehouse, wdb, "public.t", "public.u")
+
+
+@pytest.mark.parametrize("other", ["connector names", "source"])
+def test_two_services_on_one_target(other, source, db, warehouse, wdb, penstock):
+    """Other connector names, or another database with tables of the same names: who comes second
+    leaves them alone."""
+    source.script(TABLES, db)
+    p = penstock(to_postgres(source, db, warehouse, wdb)).start()
+    p.wait_live("public.t", "public.u")
+    db2 = db
+    if other == "source":
+        db2 = db + "_2"
+        source.create(db2)
+        source.script(TABLES + "DELETE FROM t", db2)
+    try:
+        q = penstock({"connectors": {
+            "shop2": source_config(source, db2, "shop2"),
+            "warehouse2": {"connector.class": "postgres-warehouse", "topics.regex": "shop2\\..*",
+                           "connection.url": warehouse.url(wdb)}}}, name="second").start()
+        t = wait_for("refused", lambda: q.alive() and
+                     (t := q.tables().get(("public", "t"), {})).get("state") == "refused" and t)
+        assert re.search("another|belongs|not ours", t["reason"]), t
+        source.sql("UPDATE t SET v = 'x' WHERE id < 9", db)
+        wait_caught_up(p, source, db)
+        assert_equal_postgres(source, db, warehouse, wdb, "public.t", "public.u")
+        q.kill9()
+    finally:
+        if other == "source":
+            for (slot,) in source.sql("SELECT slot_name FROM pg_replication_slots WHERE database = "
+                                      "%s", "postgres", (db2,)):
+                wait_for("slot dropped", lambda s=slot: source.sql(
+                    "SELECT pg_drop_replication_slot(%s)", db2, (s,)) is not None, 10)
+            source.sql(f"DROP DATABASE {db2} WITH (FORCE)")
+
+
+def test_source_and_warehouse_in_one_cluster(source, db, penstock):
+    """In different databases: also a point that is made while the sink writes (it waits for the
+    transactions that run in the whole cluster). In one database: refused."""
+    wdb = db + "_w"
+    source.sql(f"CREATE DATABASE {wdb}")
+    try:
+        source.script(TABLES, db)
+        p = penstock(to_postgres(source, db, source, wdb)).start()
+        p.wait_live("public.t", "public.u")
+        quit_ = threading.Event()
+
+        def write():
+            with source.connect(db) as c:
+                i = 0
+                while not quit_.is_set():
+                    i += 1
+                    c.execute("UPDATE t SET v = %s WHERE id % 7 = %s".replace("% 7", "%% 7"),
+                              (str(i), i % 7))
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for n in range(3):
+                was = source.sql("SELECT max(load) FROM penstock.tables", wdb)[0][0]
+                r = subprocess.run([PENSTOCK, "resync", "shop", "--url",
+                                    f"http://127.0.0.1:{p.port}"], capture_output=True, text=True,
+                                   timeout=30, stdin=subprocess.DEVNULL)
+                assert r.returncode == 0, r
+                wait_for("all loaded again", lambda w=was: p.alive() and source.sql(
+                    "SELECT count(*) FROM penstock.tables WHERE load > %s AND state = 'live'", wdb,
+                    (w,)) == [(3,)], 30)
+        finally:
+            quit_.set()
+            writer.join()
+        wait_caught_up(p, source, db)
+        assert_equal_postgres(source, db, source, wdb, "public.t", "public.u")
+        assert p.stop() == 0
+        q = penstock(to_postgres(source, db, source, db, source={"slot.name": "other"}),
+                     name="second").start()
+        task = wait_for("it is refused", lambda: q.alive() and [
+            t for c in ("shop", "warehouse") for t in q.status(c)["tasks"] if t.get("trace")], 20)
+        assert re.search("source and warehouse are the same database.*CREATE DATABASE",
+                         task[0]["trace"]), task
+        q.kill9()
+    finally:
+        source.sql(f"DROP DATABASE {wdb} WITH (FORCE)")
