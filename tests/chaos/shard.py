@@ -49,9 +49,10 @@ class Shard:
             self.begin()
             for self.number in range(1, rounds + 1):
                 self.one()
-                if self.number % self.rest_every == 0 or self.number == rounds:
+                last = self.number == rounds or (until is not None and time.monotonic() > until)
+                if last or self.number % self.rest_every == 0:
                     self.rest()
-                if until is not None and time.monotonic() > until:
+                if last:
                     break
             self.end()
         except Exception as e:
