@@ -7,6 +7,7 @@
 #   make ci         format and lint checks, ASan units, make test
 #   make asan tsan  the program and the unit tests under a sanitizer
 #   make failpoints the program that tests can let die anywhere (src/util/failpoint.h)
+#   make chaos      random work against random trouble for ten minutes (tests/chaos; CHAOS='--seed N')
 #   make docs       the pages that the program prints: docs/configuration.md, docs/errors.md
 #   make lint format bench install clean
 
@@ -37,7 +38,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIBS = $(PKG_LIBS) -L$(DEPS)/duckdb -lduckdb -lm -pthread
 
-.PHONY: all deps demo test ci asan tsan failpoints unit fuzz docs lint format format-check bench install clean
+.PHONY: all deps demo test ci asan tsan failpoints chaos unit fuzz docs lint format format-check bench install clean
 all: $(BUILD)/penstock
 
 # What the build needs from Debian and from npm: installed once, named when it is.
@@ -83,6 +84,11 @@ tsan:
 	$(MAKE) BUILD=build/tsan OPT='-O1 -g' SAN='-fsanitize=thread' all unit
 failpoints:
 	$(MAKE) BUILD=build/failpoints OPT='-O1 -g' CFLAGS='-DPENSTOCK_FAILPOINTS' all
+
+CHAOS ?= --minutes 10
+chaos: all
+	@sh scripts/deps.sh test $(DEPS)
+	PENSTOCK_BUILD=$(abspath $(BUILD)) $(DEPS)/venv/bin/python tests/chaos/chaos.py $(CHAOS)
 
 # Everything that must be true, against real servers. The last line says what ran.
 test: all

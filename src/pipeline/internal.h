@@ -101,8 +101,9 @@ struct pipeline {
     atomic_bool rows_wanted; /* some row is wanted that may be read now */
 
     /* The attempt. */
-    struct arena *arena; /* the connector's thread */
-    struct books books;  /* with the connector thread's session */
+    struct arena *arena;       /* the connector's thread */
+    struct arena *loads_arena; /* the loads' thread; NULL: it did not get that far */
+    struct books books;        /* with the connector thread's session */
     struct source_identity identity;
     struct checkpoint checkpoint;
     struct flow **flows; /* one per table: what the books say; does not change while streaming */

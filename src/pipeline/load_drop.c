@@ -19,9 +19,10 @@ static bool drop(struct loads *l, struct load *d, struct error *err)
     bool ok;
 
     atomic_store(&d->void_, true);
-    spool_remove(d->spool_path);
-    if (!atomic_load(&d->begun))
+    if (!atomic_load(&d->begun)) {
+        spool_remove(d->spool_path);
         return true;
+    }
     flow_aside(d->flow->rec.load, aside);
     buf_puts(&sql, "DROP TABLE IF EXISTS ");
     target_sql_name(&sql, d->flow->rec.target_schema, aside);
@@ -30,11 +31,13 @@ static bool drop(struct loads *l, struct load *d, struct error *err)
          ops->exec(l->books.session, buf_cstr(&sql), NULL, err) &&
          ops->commit(l->books.session, err);
     buf_free(&sql);
-    if (ok)
-        atomic_store(&d->begun, false);
-    else
+    if (!ok) {
         ops->rollback(l->books.session);
-    return ok;
+        return false;
+    }
+    atomic_store(&d->begun, false);
+    spool_remove(d->spool_path); /* not before: the sink may be reading it */
+    return true;
 }
 
 bool loads_drop_earlier(struct loads *l, const struct load *than, struct error *err)

@@ -119,6 +119,32 @@ static bool stop_stream(struct group *g, uint32_t oid, const char *why, struct e
     return loads_ask(g->l, &ask, err);
 }
 
+static bool is_name_of(struct loads *l, const struct flow *f, const struct table *t)
+{
+    const struct table *other = f->rec.table;
+
+    return other->oid != t->oid && strcmp(other->schema, t->schema) == 0 &&
+           strcmp(other->name, t->name) == 0 && known(l, other->oid) == f;
+}
+
+/* Not if another table has its name by now. */
+static void take_off_board(struct loads *l, const struct table *t)
+{
+    struct pipeline *p = l->p;
+    const struct load *d;
+    int i;
+
+    for (d = l->list; d != NULL; d = d->next) {
+        if (is_name_of(l, d->flow, t))
+            return;
+    }
+    for (i = 0; i < p->nflows; i++) {
+        if (is_name_of(l, p->flows[i], t))
+            return;
+    }
+    board_remove_table(p->o.board, p->o.source_name, t->schema, t->name);
+}
+
 /* It is gone at the source: its target stays as it is. */
 static bool forget(struct group *g, const struct table *t, struct error *err)
 {
@@ -127,7 +153,7 @@ static bool forget(struct group *g, const struct table *t, struct error *err)
     if (!stop_stream(g, t->oid, "it is gone at the source", err) ||
         !loads_drop_all(l, t->oid, err) || !books_table_remove(&l->books, t->oid, err))
         return false;
-    board_remove_table(l->p->o.board, l->p->o.source_name, t->schema, t->name);
+    take_off_board(l, t);
     return true;
 }
 
@@ -171,7 +197,7 @@ static bool release_names(struct group *g, struct error *err)
         if (!stop_stream(g, t->oid, "it was renamed", err))
             return false;
         add_item(g, t->oid, "it was renamed");
-        board_remove_table(p->o.board, p->o.source_name, t->schema, t->name);
+        take_off_board(l, t);
     }
     return true;
 }

@@ -314,7 +314,7 @@ bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, stru
     struct loads *l = mem_calloc(1, sizeof(*l));
 
     l->p = p;
-    l->arena = arena_new("loads");
+    l->arena = p->loads_arena = arena_new("loads");
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->moved, NULL);
     l->review_ms = clock_mono_ms() + REVIEW_MS;
@@ -364,7 +364,6 @@ void loads_free(struct loads *l)
     l->p->o.source->close(l->src);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->moved);
-    arena_free(l->arena);
     mem_free(l->stopped);
     mem_free(l);
 }

@@ -25,7 +25,7 @@ struct loads {
     pthread_t thread;
     bool started;
     atomic_bool stop;
-    struct arena *arena; /* as long as the attempt: flows */
+    struct arena *arena; /* the attempt's: flows, which outlive us */
     struct source *src;  /* of its own */
     bool connected;
     struct books books;

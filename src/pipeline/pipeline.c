@@ -25,6 +25,8 @@ static void end_attempt(struct pipeline *p)
     flows_free(p);
     pipeline_disconnect(p, p->books.session);
     p->books.session = NULL;
+    arena_free(p->loads_arena);
+    p->loads_arena = NULL;
     arena_reset(p->arena);
 }
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One life of the program under random work and random trouble: servers of its own, rounds, and
 after some rounds a rest in which everything must become live and equal to the source."""
+import contextlib
 import glob
 import os
 import re
+import subprocess
 import tempfile
 import time
 
@@ -47,9 +49,10 @@ class Shard:
             self.begin()
             for self.number in range(1, rounds + 1):
                 self.one()
-                if self.number % self.rest_every == 0 or self.number == rounds:
+                last = self.number == rounds or (until is not None and time.monotonic() > until)
+                if last or self.number % self.rest_every == 0:
                     self.rest()
-                if until is not None and time.monotonic() > until:
+                if last:
                     break
             self.end()
         except Exception as e:
@@ -204,6 +207,9 @@ class Shard:
     # --- when something is wrong ---
 
     def report(self, e):
+        if self.p is not None and "Sanitizer" in self.p.log() and self.p.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.p.process.wait(20)  # it has more to say
         again = (f"python tests/chaos/chaos.py --seed {self.seed} --rounds {self.number} --kind "
                  f"{self.kinds[0] if len(self.kinds) == 1 else 'both'}"
                  + (f" --heavy {self.heavy}" if self.heavy != 1 else "")

@@ -49,7 +49,7 @@ class Trouble(threading.Thread):
 
     def do_stop(self):
         code = self.shard.p.stop()
-        assert code == 0, f"SIGTERM ended with {code}"
+        assert code in (0, -15), f"SIGTERM ended with {code}"  # -15: it had not quite begun
         time.sleep(self.spec["for"] / 4)
         self.shard.p.start()
 
@@ -57,7 +57,7 @@ class Trouble(threading.Thread):
         if self.spec["kill"]:
             self.shard.kill()
         else:
-            assert self.shard.p.stop() == 0
+            assert self.shard.p.stop() in (0, -15)
         nobody = f"http://127.0.0.1:{harness.free_port()}"
         for kind in self.shard.kinds:
             table = ["--table", "public." + self.spec["table"]] if self.spec["table"] else []
@@ -65,7 +65,7 @@ class Trouble(threading.Thread):
                                 self.shard.p.write(), "--url", nobody], capture_output=True,
                                text=True, timeout=60, stdin=subprocess.DEVNULL)
             self.say(f"resync {kind} {table}: {r.returncode} {r.stdout!r} {r.stderr!r}")
-            assert r.returncode == 0 or "no table" in r.stderr or "no checkpoint" in r.stderr, r
+            assert r.returncode == 0 or "no table" in r.stderr or "nothing was ever" in r.stderr, r
         self.shard.p.start()
 
     def do_pause(self):

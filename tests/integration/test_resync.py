@@ -390,3 +390,17 @@ def test_a_load_finds_what_only_the_catalogue_knows(both, what):
         b.sql("UPDATE t SET v = NULL WHERE id = 4", "UPDATE t SET id = -id, v = NULL WHERE id = 5")
     b.equal("public.t")
     assert "table stops" not in b.p.log() and b.loads("public.t") == 4, b.p.log()[-3000:]
+
+
+def test_an_attempt_ends_after_a_load(both):
+    """What the loads' thread has made is still used when the attempt ends: freed memory is filled
+    with rubbish here."""
+    b = both(env={"MALLOC_PERTURB_": "165"}).run(TABLES, "public.t", "public.u")
+    for n in (2, 3):
+        for kind in b.kinds:
+            assert post(b.p, f"/v1/connectors/to_{kind}/snapshots", '{"tables": ["public.t"]}')[0] == 202
+        wait_for("loaded again", lambda n=n: b.loads("public.t") == 2 * n)
+        b.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT "
+              "NULL AND database = current_database()", "INSERT INTO t VALUES (%d, 'x')" % (5000 + n))
+        b.caught_up()
+    b.equal("public.t", "public.u")
