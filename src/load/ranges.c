@@ -319,7 +319,7 @@ static bool range_of(struct range_judge *j, const struct event *e, int *range, s
 static bool counts(struct range_judge *j, const struct event *e, int64_t csn, bool *yes,
                    struct error *err)
 {
-    int range;
+    int range = 0;
 
     if (!range_of(j, e, &range, err))
         return false;
