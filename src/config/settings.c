@@ -92,8 +92,7 @@ const struct setting config_source_settings[] = {
      .min = 64 * 1024,
      .max = 1024 * 1024 * GB,
      .doc = "Tables larger than this are copied by ranges of their first key column (integer, "
-            "uuid, date, timestamp, bytea, text in the collation C), so that a copy that was "
-            "interrupted goes on with the ranges that are missing. Other tables start again."},
+            "uuid, date, timestamp, bytea, text in the collation C) instead of ranges of pages."},
     {.name = "spool.limit.bytes",
      .type = SETTING_BYTES,
      .def = "10GB",
