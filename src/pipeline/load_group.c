@@ -15,6 +15,7 @@
 
 struct item {
     uint32_t oid;
+    const char *schema, *name; /* as it is known here: st may be NULL */
     const char *why;
     struct source_table *st;      /* as planned, then as of the point; NULL: gone */
     const struct table *streamed; /* the version that its rows come in; NULL: none */
@@ -82,11 +83,14 @@ static bool is_in(const struct group *g, uint32_t oid)
     return false;
 }
 
-static void add_item(struct group *g, uint32_t oid, const char *why)
+static void add_item(struct group *g, uint32_t oid, const char *schema, const char *name,
+                     const char *why)
 {
     struct item *it = &g->items[g->n++];
 
     it->oid = oid;
+    it->schema = arena_strdup(g->l->arena, schema);
+    it->name = arena_strdup(g->l->arena, name);
     it->why = arena_strdup(g->l->arena, why);
     it->st = find(g->tables, g->ntables, oid);
 }
@@ -107,7 +111,7 @@ static void take_wants(struct group *g)
         if (!w->pending || w->due_ms > now)
             continue;
         w->pending = false;
-        add_item(g, w->oid, w->why);
+        add_item(g, w->oid, w->schema, w->name, w->why);
     }
     pthread_mutex_unlock(&p->lock);
 }
@@ -196,7 +200,7 @@ static bool release_names(struct group *g, struct error *err)
         }
         if (!stop_stream(g, t->oid, "it was renamed", err))
             return false;
-        add_item(g, t->oid, "it was renamed");
+        add_item(g, t->oid, t->schema, t->name, "it was renamed");
         take_off_board(l, t);
     }
     return true;
@@ -404,7 +408,7 @@ static void unfinished(struct group *g)
         if (it->load != NULL && !atomic_load(&it->load->copied))
             atomic_store(&it->load->void_, true); /* see tend */
         else if (it->load == NULL && !it->settled)
-            loads_want(g->l->p, it->oid, it->st->table->schema, it->st->table->name, it->why, 1000);
+            loads_want(g->l->p, it->oid, it->schema, it->name, it->why, 1000);
     }
 }
 

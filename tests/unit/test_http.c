@@ -223,7 +223,8 @@ static const char *with_worker(struct fixture *f, const char *text)
 #define SHOP_STATUS                                                                               \
     "{'name':'shop','connector':{'state':'RUNNING','worker_id':'$W','version':'" PENSTOCK_VERSION \
     "'},'tasks':[{'id':0,'state':'RUNNING','worker_id':'$W','version':'" PENSTOCK_VERSION         \
-    "'}],'type':'source'}"
+    "'}],'type':'source','penstock':{'slot':null,'retained_bytes':null,'safe_bytes':null,"        \
+    "'pinned_by':null}}"
 #define SHOP_INFO                          \
     "{'name':'shop','config':" SHOP_CONFIG \
     ",'tasks':[{'connector':'shop','task':0}],'type':'source'}"
@@ -265,7 +266,9 @@ static void test_connectors(void **state)
     board_set_state(f->board, "shop", CONNECTOR_STOPPED, CONNECTOR_STOPPED, NULL);
     expect(f, "GET", "/connectors/shop/status", 200,
            with_worker(f, "{'name':'shop','connector':{'state':'STOPPED','worker_id':'$W',"
-                          "'version':'" PENSTOCK_VERSION "'},'tasks':[],'type':'source'}"));
+                          "'version':'" PENSTOCK_VERSION
+                          "'},'tasks':[],'type':'source','penstock':{'slot':null,"
+                          "'retained_bytes':null,'safe_bytes':null,'pinned_by':null}}"));
     expect(f, "GET", "/connectors/shop/tasks", 200, "[]");
     expect(f, "GET", "/connectors/shop/tasks/0/status", 404,
            "{\"error_code\":404,\"message\":\"No status found for task shop-0\"}");
@@ -358,9 +361,11 @@ static void test_tables(void **state)
     expect(f, "GET", "/v1/tables", 200,
            with_worker(
                f, "[{'connector':'shop','schema':'public','table':'items','target':null,'state':"
-                  "'refused','reason':'has a column _penstock_csn','rows':12,'position':''},"
+                  "'refused','reason':'has a column _penstock_csn','rows':12,'position':'',"
+                  "'waiting_seconds':0,'waiting_bytes':0},"
                   "{'connector':'shop','schema':'public','table':'orders','target':"
-                  "'public.orders','state':'live','reason':null,'rows':12,'position':'0/1A2B'}]"));
+                  "'public.orders','state':'live','reason':null,'rows':12,'position':'0/1A2B',"
+                  "'waiting_seconds':null,'waiting_bytes':null}]"));
     stop(f);
 }
 
