@@ -12,6 +12,7 @@
 
 #include "source_postgres/catalog_internal.h"
 #include "source_postgres/publication.h"
+#include <stdlib.h>
 #include <string.h>
 
 void catalog_qualified(struct buf *b, const char *schema, const char *name)
@@ -272,6 +273,30 @@ static void add_leaf(struct catalog_reading *r, const PGresult *res, int i)
     t->est_bytes = (t->est_bytes > 0 ? t->est_bytes : 0) + bytes;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* struct table's leaves. */
+static void list_leaves(struct arena *a, struct catalog_table *ct)
+{
+    uint32_t *oids = arena_calloc(a, (size_t)ct->nleaves + 1, sizeof(*oids));
+    struct buf list = {0};
+    int i;
+
+    for (i = 0; i < ct->nleaves; i++)
+        oids[i] = ct->leaves[i].oid;
+    qsort(oids, (size_t)ct->nleaves, sizeof(*oids), by_number);
+    buf_puts(&list, ",");
+    for (i = 0; i < ct->nleaves; i++)
+        buf_printf(&list, "%u,", oids[i]);
+    ct->table->leaves = arena_strdup(a, buf_cstr(&list));
+    buf_free(&list);
+}
+
 static bool read_leaves(struct catalog_reading *r, struct error *err)
 {
     struct map *counts = map_new();
@@ -301,6 +326,8 @@ static bool read_leaves(struct catalog_reading *r, struct error *err)
 
         if (r->out->tables[i].nleaves == 0)
             t->est_rows = t->est_bytes = 0;
+        if (t->partitioned)
+            list_leaves(r->arena, &r->out->tables[i]);
     }
     PQclear(res);
     map_free(counts);

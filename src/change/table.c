@@ -23,6 +23,7 @@ struct table *table_copy(struct arena *a, const struct table *t)
     c->name = arena_strdup(a, t->name);
     c->topic = arena_strdup(a, t->topic);
     c->row_filter = arena_strdup(a, t->row_filter);
+    c->leaves = arena_strdup(a, t->leaves);
     c->keys = arena_memdup(a, t->keys, (size_t)t->nkeys * sizeof(*t->keys));
     c->cols = arena_memdup(a, t->cols, (size_t)t->ncols * sizeof(*t->cols));
     for (i = 0; i < c->ncols; i++) {

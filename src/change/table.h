@@ -49,6 +49,7 @@ struct table {
     int64_t est_bytes;
     const char *row_filter; /* the publication's WHERE, or NULL */
     bool partitioned;       /* a root whose leaves hold the rows */
+    const char *leaves; /* Postgres, of a root: ",OID,OID,", rising; NULL: no root, or not known */
 };
 
 /* A deep copy in arena a. */

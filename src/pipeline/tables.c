@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define MAX_ROUNDS 5
+#define GONE_LEAF "a partition was detached or dropped"
 
 static struct flow *push(struct pipeline *p, struct flow ***list, int *n)
 {
@@ -265,6 +266,60 @@ static bool resumes(const struct pipeline *p, uint32_t oid)
     return false;
 }
 
+/* Is each leaf of the one list in the other? */
+static bool has_leaves(const char *all, const char *some)
+{
+    const char *at = some;
+
+    while (at[0] != '\0' && at[1] != '\0') {
+        const char *end = strchr(at + 1, ',');
+        char leaf[16];
+
+        snprintf(leaf, sizeof(leaf), "%.*s", (int)(end - at) + 1, at);
+        if (strstr(all, leaf) == NULL)
+            return false;
+        at = end;
+    }
+    return true;
+}
+
+/* The complete copy does not go on; it is dropped when the table's next load begins. */
+static void give_up_resume(struct pipeline *p, struct flow *f)
+{
+    int i;
+
+    for (i = 0; i < p->nresumes; i++) {
+        if (p->resumes[i] != f)
+            continue;
+        spool_close(f->spool);
+        f->spool = NULL;
+        p->resumes[i] = p->resumes[--p->nresumes];
+        if (flow_find(p, f->rec.table->oid) == NULL)
+            *push(p, &p->flows, &p->nflows) = *f;
+        return;
+    }
+}
+
+/*
+ * A partition that was detached or dropped while nobody watched took its rows with it, and the log
+ * says nothing of it: only the list of leaves does.
+ */
+static bool compare_leaves(struct pipeline *p, struct flow *f, const struct table *now,
+                           struct error *err)
+{
+    struct table *was = f->rec.table;
+
+    if (was->leaves == NULL || now->leaves == NULL || strcmp(was->leaves, now->leaves) == 0)
+        return true;
+    if (!has_leaves(now->leaves, was->leaves)) {
+        give_up_resume(p, f);
+        loads_want(p, was->oid, was->schema, was->name, GONE_LEAF, 0);
+        return flow_stop_table(p, &p->books, was->oid, TABLE_LOADING, GONE_LEAF, err);
+    }
+    was->leaves = now->leaves;
+    return books_table_leaves(&p->books, was->oid, f->rec.load, now->leaves, err);
+}
+
 bool flows_compare(struct pipeline *p, struct error *err)
 {
     struct source_table *now;
@@ -279,8 +334,10 @@ bool flows_compare(struct pipeline *p, struct error *err)
         return false;
     for (i = 0; i < n; i++) {
         const struct table *t = now[i].table;
-        const struct flow *f = flow_find(p, t->oid);
+        struct flow *f = flow_find(p, t->oid);
 
+        if (f != NULL && !compare_leaves(p, f, t, err))
+            return false;
         if (f == NULL)
             loads_want(p, t->oid, t->schema, t->name, "table not known yet", 0);
         else if (resumes(p, t->oid))

@@ -133,6 +133,9 @@ bool books_table_live(struct books *b, uint32_t oid, int64_t load, struct error 
 /* The copy is complete. ERROR_CONFLICT if load is not the table's any more. */
 bool books_table_loaded(struct books *b, uint32_t oid, int64_t load, int64_t rows,
                         struct error *err);
+/* A partition root has these leaves by now. */
+bool books_table_leaves(struct books *b, uint32_t oid, int64_t load, const char *leaves,
+                        struct error *err);
 bool books_table_add_rows(struct books *b, uint32_t oid, int64_t load, int64_t delta,
                           bool truncated, struct error *err);
 /* -1: unchanged. ERROR_CONFLICT if load is not the table's any more. */

@@ -27,6 +27,7 @@ static const struct addition version_2[] = {
     {"tables", "spool_applied", "bigint", "0"},
     {"tables", "in_place", "boolean", "false"},
     {"tables", "attributes", "integer", "0"},
+    {"tables", "leaves", "text", NULL},
     {"columns", "load", "bigint", "0"},
     {"columns", "target_name", "text", NULL},
     {"columns", "dropped", "boolean", "false"},

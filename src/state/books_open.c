@@ -27,7 +27,8 @@ static const struct {
      "reason text, load bigint NOT NULL, loaded boolean NOT NULL, "
      "snapshot_csn bigint NOT NULL, \"rows\" bigint NOT NULL, relfilenode bigint NOT NULL, "
      "replica_identity text NOT NULL, spool_bytes bigint NOT NULL, spool_applied bigint NOT NULL, "
-     "in_place boolean NOT NULL, attributes integer NOT NULL, value_schema_id bigint NOT NULL, "
+     "in_place boolean NOT NULL, attributes integer NOT NULL, leaves text, value_schema_id bigint "
+     "NOT NULL, "
      "value_schema text, "
      "key_schema_id bigint NOT NULL, key_schema text, updated_at timestamptz NOT NULL",
      ", PRIMARY KEY (connector, source, source_id, load)"},

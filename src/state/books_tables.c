@@ -37,6 +37,7 @@ static void read_record(struct arena *a, const struct rowset *r, int row, struct
     t->spool_applied = books_int(rowset_get(r, row, 19));
     t->in_place = books_bool(rowset_get(r, row, 20));
     t->table->natts = (int)books_int(rowset_get(r, row, 21));
+    t->table->leaves = rowset_get(r, row, 22);
     t->table->est_rows = t->table->est_bytes = -1;
 }
 
@@ -53,7 +54,7 @@ bool books_tables_read(struct books *b, struct arena *a, struct table_record **o
              "state, reason, load, CAST(loaded AS text), snapshot_csn, "
              "\"rows\", relfilenode, replica_identity, value_schema_id, value_schema, "
              "key_schema_id, key_schema, spool_bytes, spool_applied, CAST(in_place AS text), "
-             "attributes FROM penstock.tables");
+             "attributes, leaves FROM penstock.tables");
     books_where(&sql, b);
     buf_puts(&sql, " ORDER BY source_id, load");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
@@ -112,12 +113,12 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     const char ri[2] = {t->table->replica_identity ? t->table->replica_identity : 'd', '\0'};
     bool ok;
 
-    buf_puts(&sql,
-             "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
-             "source_table, topic, target_schema, target_table, state, reason, "
-             "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
-             "spool_bytes, spool_applied, in_place, attributes, value_schema_id, value_schema, "
-             "key_schema_id, key_schema, updated_at) VALUES (");
+    buf_puts(&sql, "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
+                   "source_table, topic, target_schema, target_table, state, reason, "
+                   "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
+                   "spool_bytes, spool_applied, in_place, attributes, leaves, value_schema_id, "
+                   "value_schema, "
+                   "key_schema_id, key_schema, updated_at) VALUES (");
     books_owner_values(&sql, b, t->table->oid);
     books_put_string(&sql, t->table->schema);
     books_put_string(&sql, t->table->name);
@@ -129,9 +130,10 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     buf_printf(&sql, ", %lld, %s, %lld, %lld, %u", (long long)t->load, t->loaded ? "true" : "false",
                (long long)t->s, (long long)t->rows, t->table->relfilenode);
     books_put_string(&sql, ri);
-    buf_printf(&sql, ", %lld, %lld, %s, %d, %u", (long long)t->spool_bytes,
-               (long long)t->spool_applied, t->in_place ? "true" : "false", t->table->natts,
-               t->value_id);
+    buf_printf(&sql, ", %lld, %lld, %s, %d", (long long)t->spool_bytes, (long long)t->spool_applied,
+               t->in_place ? "true" : "false", t->table->natts);
+    books_put_string(&sql, t->table->leaves);
+    buf_printf(&sql, ", %u", t->value_id);
     books_put_string(&sql, t->value_schema);
     buf_printf(&sql, ", %u", t->key_id);
     books_put_string(&sql, t->key_schema);
@@ -326,5 +328,20 @@ bool books_target_exists(struct books *b, const char *schema, const char *name, 
     }
     buf_free(&sql);
     arena_free(a);
+    return ok;
+}
+
+bool books_table_leaves(struct books *b, uint32_t oid, int64_t load, const char *leaves,
+                        struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+
+    buf_puts(&sql, "UPDATE penstock.tables SET leaves = ");
+    books_string_or_null(&sql, leaves);
+    books_where(&sql, b);
+    buf_printf(&sql, " AND source_id = %u AND load = %lld", oid, (long long)load);
+    ok = books_exec(b, &sql, NULL, err);
+    buf_free(&sql);
     return ok;
 }

@@ -216,3 +216,23 @@ def test_a_rename_is_compatible_by_the_field_s_alias(both):
     b.sql("UPDATE t SET b = 0 WHERE key = 3", "ALTER TABLE t RENAME \"y z\" TO a",
           "UPDATE t SET a = 'a again' WHERE key = 4")
     in_place(b.caught_up().live("public.t")).equal_postgres("public.t").equal("public.t")
+
+
+def test_partitions_detached_and_attached_while_it_is_away(both):
+    """Its rows leave the table and no message says so: the list of leaves does. A new, empty one is
+    no reason for a load."""
+    b = both().run("""CREATE TABLE t (id int, r int, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+        CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2);
+        INSERT INTO t SELECT i, 1 + i % 2 FROM generate_series(1, 50) i""", "public.t")
+    b.caught_up().stop().sql("CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3)",
+                             "INSERT INTO t VALUES (100, 3)")
+    in_place(b.start().caught_up().live("public.t")).equal_postgres("public.t")
+    b.p.kill9()
+    b.sql("ALTER TABLE t DETACH PARTITION t2")
+    b.start()
+    harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 4)
+    b.live("public.t").caught_up().equal("public.t")
+    b.sql("DROP TABLE t3").start()
+    harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 6)
+    b.live("public.t").equal("public.t")
