@@ -189,12 +189,17 @@ void sink_loads_saved(struct sink *s)
     }
 }
 
-/* Do its live copy's rows come in the copy's version, so that it can go on with them? */
+/*
+ * Do its live copy's rows come in the copy's version, so that it can go on with them? Where the
+ * columns are others, the log has only not told yet of the alteration: it comes before any row of
+ * the new version, and finds it made (sink_take_alter).
+ */
 static bool is_met(const struct sink *s, struct load *l)
 {
     const struct sink_table *t = map_get_u32(s->by_oid, l->flow->table->oid);
 
-    if (!l->over_live || t->flow == NULL || t->frozen || t->flow->value_id == l->flow->value_id)
+    if (!l->over_live || t->flow == NULL || t->frozen || t->flow->value_id == l->flow->value_id ||
+        !adopt_matches(t->flow->table, l->flow->table))
         return true;
     log_warn("load starts again table=%s.%s why=its rows come in another shape",
              l->flow->table->schema, l->flow->table->name);

@@ -203,6 +203,23 @@ static bool follow(struct sink *s, struct sink_table *t, struct flow *f, struct 
     return true;
 }
 
+/* The copy was loaded in this version before the log told of it: nothing of it is to be changed. */
+static void already_made(struct sink *s, const struct flow *has, struct flow *f)
+{
+    struct alteration *al = arena_calloc(s->arena, 1, sizeof(*al));
+    int n = f->table->ncols;
+    int *from = arena_calloc(s->arena, (size_t)n + 1, sizeof(*from));
+    int i;
+
+    for (i = 0; i < n; i++)
+        from[i] = i;
+    al->was = has->table;
+    al->now = f->table;
+    al->from = from;
+    al->fill = arena_calloc(s->arena, (size_t)n + 1, sizeof(*al->fill));
+    f->al = al;
+}
+
 bool sink_take_alter(struct sink *s, const struct event *e, struct error *err)
 {
     struct flow *f = e->object;
@@ -211,6 +228,11 @@ bool sink_take_alter(struct sink *s, const struct event *e, struct error *err)
     map_put_u32(s->by_schema, f->value_id, t);
     if (t->flow == NULL || t->frozen || s->tx_csn < t->flow->rec.s)
         return true;
+    if (!adopt_matches(f->al->was, t->flow->table) && adopt_matches(f->table, t->flow->table)) {
+        if (f->value_id == t->flow->value_id)
+            return true;
+        already_made(s, t->flow, f);
+    }
     if (s->open && t->applied)
         return alter_again(s, f);
     if (!follow(s, t, f, err)) {
