@@ -146,12 +146,24 @@ static bool disown(struct sink *s, struct load *l, struct error *err)
                              "its load starts again", err);
 }
 
+/* A row was lost before the point was known, and belongs to the copy: the point is known by now,
+ * though the stream's word of it may still be in the queue. */
+static void judge_lost(struct load *l)
+{
+    int64_t point = atomic_load(&l->s);
+
+    if (l->lost_csn != 0 && point != 0 && l->lost_csn >= point)
+        atomic_store(&l->void_, true);
+}
+
 bool sink_loads_save(struct sink *s, struct error *err)
 {
     struct load *l;
     int i;
 
     for (i = 0; i < s->ntables; i++) {
+        if (s->tables[i]->load != NULL)
+            judge_lost(s->tables[i]->load);
         if (is_saved(s->tables[i]->load) && !save(s, s->tables[i]->load, err))
             return false;
         for (l = s->tables[i]->load; l != NULL; l = l->older) {
@@ -209,6 +221,8 @@ static bool is_met(const struct sink *s, struct load *l)
 
 bool sink_load_passes(const struct sink *s, struct load *l)
 {
+    if (l != NULL)
+        judge_lost(l);
     if (l == NULL || l->done || atomic_load(&l->void_) || !atomic_load(&l->ready) ||
         clock_mono_ms() < l->retry_ms || !is_met(s, l))
         return false;
