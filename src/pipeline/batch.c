@@ -117,7 +117,7 @@ static bool change_tables(struct sink *s, struct error *err)
             if (!golive_table(&s->books, t->nalters > 0 ? t->alters[0]->was : t->flow, err))
                 return blame(t, err);
             t->live = true; /* pending until the commit */
-        } else if (sink_load_passes(s, t->load)) {
+        } else if (sink_load_passes(s, t->load) && t->load->whole) {
             if (!sink_load_golive(s, t, err))
                 return blame(t, err);
         }
@@ -135,7 +135,7 @@ static bool open_batch(struct sink *s, struct error *err)
     bool taken = false;
     int i;
 
-    sink_loads_open(s);
+    sink_loads_open(s); /* before: a transaction of DuckDB sees nothing that comes later */
     if (!s->p->o.warehouse->begin(s->session, err))
         return false;
     s->open = true;

@@ -38,6 +38,7 @@ struct load {
     bool attached;      /* the sink knows it */
     bool done;          /* live, or given up */
     bool visible;       /* the open transaction sees its row in the books */
+    bool whole;         /* the open transaction sees all of its copy */
     bool copied_said;   /* the open transaction says that it is copied */
     bool disowned;      /* the books do not say any more that it is copied */
     bool disowning;     /* the open transaction says so */

@@ -127,6 +127,7 @@ void sink_loads_open(struct sink *s)
         if (l == NULL)
             continue;
         l->visible = atomic_load(&l->begun);
+        l->whole = atomic_load(&l->ready);
         l->copied_said = false;
     }
 }

@@ -22,12 +22,17 @@ extern struct failpoint *const __stop_penstock_failpoints[] __attribute__((weak)
 
 enum action { ACTION_KILL, ACTION_EXIT, ACTION_SLEEP };
 
-static struct {
-    pthread_once_t once;
-    char name[64]; /* "" : none */
+struct step {
+    char name[64];
     unsigned nth;
     enum action action;
     int sleep_ms;
+};
+
+static struct {
+    pthread_once_t once;
+    struct step steps[4];
+    int nsteps;
     const char *log;
 } plan = {.once = PTHREAD_ONCE_INIT};
 
@@ -57,43 +62,51 @@ static bool take_number(const char *text, unsigned *out)
     return true;
 }
 
-static bool take_action(const char *text)
+static bool take_action(struct step *step, const char *text)
 {
     unsigned ms;
 
     if (strcmp(text, "kill") == 0) {
-        plan.action = ACTION_KILL;
+        step->action = ACTION_KILL;
     } else if (strcmp(text, "exit") == 0) {
-        plan.action = ACTION_EXIT;
+        step->action = ACTION_EXIT;
     } else if (strncmp(text, "sleep=", 6) == 0 && take_number(text + 6, &ms)) {
-        plan.action = ACTION_SLEEP;
-        plan.sleep_ms = (int)ms;
+        step->action = ACTION_SLEEP;
+        step->sleep_ms = (int)ms;
     } else {
         return false;
     }
     return true;
 }
 
-/* NAME[:N][:ACTION] */
-static bool take_plan(const char *text)
+/* NAME[:N][:ACTION]; the text is cut up. */
+static bool take_step(struct step *step, char *text)
 {
-    char copy[128], *save = NULL, *part;
+    char *save = NULL, *part = strtok_r(text, ":", &save);
     bool ok = true, counted = false;
 
-    if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy))
+    if (part == NULL || strlen(part) >= sizeof(step->name) || !is_known(part))
         return false;
-    part = strtok_r(copy, ":", &save);
-    if (part == NULL || strlen(part) >= sizeof(plan.name) || !is_known(part))
-        return false;
-    plan.nth = 1;
-    strcpy(plan.name, part);
+    step->nth = 1;
+    strcpy(step->name, part);
     for (int i = 0; ok && (part = strtok_r(NULL, ":", &save)) != NULL; i++) {
-        if (i == 0 && take_number(part, &plan.nth))
-            counted = ok = plan.nth > 0;
+        if (i == 0 && take_number(part, &step->nth))
+            counted = ok = step->nth > 0;
         else
-            ok = i <= counted && take_action(part);
+            ok = i <= counted && take_action(step, part);
     }
     return ok;
+}
+
+static bool take_plan(const char *text)
+{
+    char copy[512], *save = NULL, *part;
+    const int max = (int)(sizeof(plan.steps) / sizeof(plan.steps[0]));
+    bool ok = (size_t)snprintf(copy, sizeof(copy), "%s", text) < sizeof(copy);
+
+    for (part = strtok_r(copy, ",", &save); ok && part != NULL; part = strtok_r(NULL, ",", &save))
+        ok = plan.nsteps < max && take_step(&plan.steps[plan.nsteps++], part);
+    return ok && plan.nsteps > 0;
 }
 
 static void read_environment(void)
@@ -103,7 +116,8 @@ static void read_environment(void)
     plan.log = getenv("PENSTOCK_FAILPOINT_LOG");
     if (text == NULL || take_plan(text))
         return;
-    fprintf(stderr, "penstock: PENSTOCK_FAILPOINT=%s is not NAME[:N][:kill|exit|sleep=MS]\n", text);
+    fprintf(stderr, "penstock: PENSTOCK_FAILPOINT=%s is not NAME[:N][:kill|exit|sleep=MS],..\n",
+            text);
     _exit(2);
 }
 
@@ -124,13 +138,13 @@ static void note(const char *name, unsigned nth)
     close(fd);
 }
 
-static void act(void)
+static void act(const struct step *step)
 {
-    if (plan.action == ACTION_SLEEP) {
-        clock_sleep_ms(plan.sleep_ms);
+    if (step->action == ACTION_SLEEP) {
+        clock_sleep_ms(step->sleep_ms);
         return;
     }
-    if (plan.action == ACTION_KILL)
+    if (step->action == ACTION_KILL)
         kill(getpid(), SIGKILL);
     _exit(1);
 }
@@ -141,8 +155,10 @@ void failpoint_reached(struct failpoint *f)
 
     pthread_once(&plan.once, read_environment);
     note(f->name, nth);
-    if (nth == plan.nth && strcmp(f->name, plan.name) == 0)
-        act();
+    for (int i = 0; i < plan.nsteps; i++) {
+        if (nth == plan.steps[i].nth && strcmp(f->name, plan.steps[i].name) == 0)
+            act(&plan.steps[i]);
+    }
 }
 
 static int by_name(const void *a, const void *b)

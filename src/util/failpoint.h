@@ -7,6 +7,7 @@
  *     kill (default)   SIGKILL to this process
  *     exit             ends at once with code 1, without any clean-up
  *     sleep=MS         waits there
+ *   up to four of them, with commas between
  * PENSTOCK_FAILPOINT_LOG=FILE   NAME is appended when it is first reached, then NAME:2, NAME:4, ..
  *     when it has been reached so often: each line can be used as PENSTOCK_FAILPOINT.
  *

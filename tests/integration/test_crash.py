@@ -191,7 +191,7 @@ def test_a_stalled_warehouse_for_a_minute_keeps_the_source_connected(warehouse, 
         p.wait_live(*TABLES)
         wait_caught_up(p, s, "a")
         bank = Bank(s, "a", SEED, pause=0.001)
-        proxy.stalled = True
+        proxy.stalled = set(BOTH)
         bank.start()
         time.sleep(2)
         where = "SELECT active_pid, confirmed_flush_lsn FROM pg_replication_slots"
@@ -200,7 +200,7 @@ def test_a_stalled_warehouse_for_a_minute_keeps_the_source_connected(warehouse, 
         time.sleep(int(os.environ.get("PENSTOCK_STALL_SECONDS", "58")))
         assert s.sql(where, "a")[0] == (pid, at)
         by = p.status("shop")["penstock"]["pinned_by"]
-        proxy.stalled = False
+        proxy.stalled = set()
         bank.stop()
         wait_caught_up(p, s, "a")
         assert "warehouse warehouse, which has not taken in" in by

@@ -333,6 +333,35 @@ def test_death_at_every_failpoint(shard, live, reached):
     assert not wrong, "\n".join(wrong)
 
 
+# --- one step waits for another ---
+
+def test_a_copy_that_gets_ready_in_an_open_transaction_waits_for_the_next(program, source, db, duck):
+    """DuckDB's transactions see what was committed before they began: in one that has begun before
+    the copy's last rows came, changes would not find them."""
+    p = harness.Penstock(harness.to_duckdb(source, db, duck))
+    old, harness.PENSTOCK = harness.PENSTOCK, program
+    try:
+        p.start().wait_live("public.fence")
+        assert p.stop() == 0
+        source.script(TWO, db)
+        log = os.path.join(p.dir, "reached")
+        p.env = {"PENSTOCK_FAILPOINT_LOG": log, "PENSTOCK_FAILPOINT":
+                 "snapshot.begun:sleep=1500,batch.taken:sleep=4000"}
+        p.start()
+        wait_for("the copy begins", lambda: os.path.exists(log) and "snapshot.begun" in open(
+            log).read().split(), 20)
+        source.script("DELETE FROM t WHERE id % 5 = 0", db)
+        harness.wait_caught_up(p, source, db)
+        p.wait_live("public.t")
+        assert p.stop() == 0
+        harness.assert_equal_duckdb(source, db, duck, "public.t")
+    finally:
+        harness.PENSTOCK = old
+        if p.process is not None:
+            p.process.kill()
+            p.process.wait(10)
+
+
 # --- what needs a lock in the warehouse ---
 
 @pytest.fixture

@@ -77,6 +77,9 @@ static void what_is_asked_for(void **state)
     began = clock_mono_ms();
     assert_int_equal(run("test.one:2:sleep=300", NULL), 42);
     assert_in_range(clock_mono_ms() - began, 300, 2900); /* once, not nine times */
+    began = clock_mono_ms();
+    assert_int_equal(run("test.one:2:sleep=300,test.two:10:kill", NULL), -SIGKILL);
+    assert_in_range(clock_mono_ms() - began, 300, 2900);
 }
 
 static void what_is_wrong_is_said(void **state)
