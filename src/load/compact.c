@@ -241,9 +241,10 @@ size_t compact_count(const struct compact *c)
     return c->table->nkeys > 0 ? c->n : c->rows;
 }
 
+/* Not the index's capacity: many tables with few rows each would never make more than a small batch. */
 size_t compact_bytes(const struct compact *c)
 {
-    return c->n * sizeof(*c->entries) + c->nslots * sizeof(*c->slots) + arena_bytes(c->arena);
+    return c->n * (sizeof(*c->entries) + 2 * sizeof(*c->slots)) + arena_bytes(c->arena);
 }
 
 bool compact_next(struct compact *c, size_t *at, const struct compact_row **out, struct error *err)

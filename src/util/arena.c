@@ -168,5 +168,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 
 size_t arena_bytes(const struct arena *a)
 {
-    return a->bytes;
+    if (ARENA_BLOCK_PER_ITEM || a->blocks == NULL)
+        return a->bytes;
+    return a->bytes - (a->blocks->size - a->used);
 }

@@ -25,7 +25,7 @@ void *arena_memdup(struct arena *a, const void *p, size_t size);
 char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Bytes taken from the heap. */
+/* Bytes in use: what was taken from the heap, less what is still free of the newest block. */
 size_t arena_bytes(const struct arena *a);
 
 #endif
