@@ -6,9 +6,6 @@
  */
 #include "pipeline/loads_internal.h"
 
-#include "util/mem.h"
-
-#include <dirent.h>
 #include <string.h>
 
 static bool drop(struct loads *l, struct load *d, struct error *err)
@@ -66,40 +63,21 @@ bool loads_drop_all(struct loads *l, uint32_t oid, struct error *err)
     return true;
 }
 
-/* The load that goes on with this spool. */
-static const struct load *owner(const struct loads *l, const char *path)
+/* Does a load go on with this spool? */
+static bool is_owned(const void *ctx, const char *path)
 {
+    const struct loads *l = ctx;
     const struct load *d;
 
     for (d = l->list; d != NULL; d = d->next) {
         if (!atomic_load(&d->void_) && !atomic_load(&d->live) && strcmp(d->spool_path, path) == 0)
-            return d;
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 void loads_sweep_spools(const struct loads *l)
 {
-    char *mine = flow_spool_path(l->p, 0, 0); /* DIR/spool/SOURCE.0.0 */
-    char *name = strrchr(mine, '/');
-    size_t n = strlen(name + 1) - strlen("0.0");
-    const struct dirent *e;
-    DIR *dir;
-
-    *name = '\0';
-    dir = opendir(mine);
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        char *path;
-
-        if (strncmp(e->d_name, name + 1, n) != 0 ||
-            strspn(e->d_name + n, "0123456789.") != strlen(e->d_name + n))
-            continue;
-        path = mem_printf("%s/%s", mine, e->d_name);
-        if (owner(l, path) == NULL)
-            spool_remove(path);
-        mem_free(path);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    mem_free(mine);
+    spool_sweep(config_string(l->p->o.service_config, "data.dir"), l->p->o.source_name, is_owned,
+                l);
 }
