@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * penstock remove: takes away what a connector has made: the slot and the publication at the source,
- * the books (and, with --tables, the tables) in the warehouse, what waits in data.dir. Says first
- * what that is, and asks. What was interrupted goes on when it is called again: whatever is gone
- * already counts as removed.
+ * penstock remove: takes away what a connector has made: the slot and the publication at the
+ * source, the books (and, with --tables, the tables) in the warehouse, what waits in data.dir. Says
+ * first what that is, and asks. What was interrupted goes on when it is called again: whatever is
+ * gone already counts as removed.
  */
 #include "cli/cli.h"
 #include "cli/stopped.h"
@@ -68,8 +68,8 @@ static json_t *names(const struct removal *r)
     json_t *list = json_array();
 
     for (int i = 0; i < r->ntargets; i++)
-        json_array_append_new(list, json_string(qualified_text(r->arena, r->targets[i].schema,
-                                                               r->targets[i].name)));
+        json_array_append_new(
+            list, json_string(qualified_text(r->arena, r->targets[i].schema, r->targets[i].name)));
     return list;
 }
 
@@ -191,7 +191,8 @@ static bool load(const struct cli_args *args, const char **label, struct config_
         return error_hint(err, "penstock remove NAME -c penstock.yaml");
     }
     *label = u.from != NULL ? "--from and --to" : file != NULL ? file : DEFAULT_CONFIG;
-    return u.from != NULL ? config_file_from_urls(&u, cfg, err) : config_file_load(*label, cfg, err);
+    return u.from != NULL ? config_file_from_urls(&u, cfg, err)
+                          : config_file_load(*label, cfg, err);
 }
 
 static int run(const struct cli_args *args)

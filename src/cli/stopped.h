@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A source connector and its warehouse, of a file or two URLs, while no service runs them. That none
- * does is not only taken from its silence: data.dir's lock is held meanwhile, and DuckDB's own lock
- * on the file. Nothing is made that was not there.
+ * A source connector and its warehouse, of a file or two URLs, while no service runs them. That
+ * none does is not only taken from its silence: data.dir's lock is held meanwhile, and DuckDB's own
+ * lock on the file. Nothing is made that was not there.
  */
 #ifndef PENSTOCK_CLI_STOPPED_H
 #define PENSTOCK_CLI_STOPPED_H

@@ -5,6 +5,7 @@
  * make the spool only now: what is left over by that is swept up at the next review.
  */
 #include "pipeline/loads_internal.h"
+#include "util/arena.h"
 
 #include <string.h>
 
@@ -61,6 +62,36 @@ bool loads_drop_all(struct loads *l, uint32_t oid, struct error *err)
             return false;
     }
     return true;
+}
+
+bool flows_drop_orphans(struct books *b, const struct table_record *rec, bool over_live,
+                        struct error *err)
+{
+    struct arena *a = arena_new("orphans");
+    struct table_record orphan = *rec;
+    int64_t *loads;
+    int n, i;
+    bool ok = books_loads_of(b, a, rec->table->oid, &loads, &n, err);
+
+    for (i = over_live ? 1 : 0; ok && i < n; i++) {
+        orphan.load = loads[i];
+        ok = flows_drop_aside(b, &orphan, err) &&
+             books_load_remove(b, rec->table->oid, loads[i], err);
+    }
+    arena_free(a);
+    return ok;
+}
+
+bool flows_drop_all(struct books *b, const struct table_record *rec, const struct table_record *put,
+                    struct error *err)
+{
+    if (!b->ops->begin(b->session, err))
+        return false;
+    if (flows_drop_orphans(b, rec, false, err) && books_table_remove(b, rec->table->oid, err) &&
+        (put == NULL || books_table_put(b, put, err)) && b->ops->commit(b->session, err))
+        return true;
+    b->ops->rollback(b->session);
+    return false;
 }
 
 /* Does a load go on with this spool? */

@@ -113,8 +113,8 @@ bool books_remove(struct books *b, const struct qualified *targets, int n, struc
 {
     struct arena *a = arena_new("removal");
     bool others = false;
-    bool ok = b->ops->begin(b->session, err) && shared(b, a, &others, err) &&
-              drop_copies(b, a, err);
+    bool ok =
+        b->ops->begin(b->session, err) && shared(b, a, &others, err) && drop_copies(b, a, err);
     int i;
 
     for (i = 0; ok && i < n; i++)
