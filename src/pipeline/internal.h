@@ -73,7 +73,9 @@ struct wanting; /* refetch.h */
 struct pipeline {
     struct pipeline_options o;
     pthread_t thread;
-    atomic_bool stop;
+    atomic_bool stop;   /* the attempt ends */
+    bool ending;        /* and there is no other; under lock */
+    const char *paused; /* its connector that is paused, or NULL; under lock */
     atomic_bool cancelled;
     atomic_bool ended;
     atomic_bool live;
