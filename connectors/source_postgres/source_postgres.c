@@ -10,6 +10,7 @@
 
 #include "common/pg_error.h"
 #include "source_postgres/check.h"
+#include "source_postgres/heartbeat.h"
 #include "source_postgres/point.h"
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
@@ -67,6 +68,12 @@ static const struct setting settings[] = {
      .min = 1,
      .max = 1048576,
      .doc = "Heap pages (of 8 kB) that one short transaction of a snapshot reads."},
+    {.name = "heartbeat.action.query",
+     .type = SETTING_STRING,
+     .doc = "SQL that is run at the source every heartbeat.interval.ms while it is followed, for "
+            "instance UPDATE monitor.beat SET at = now(): on a quiet database a replicated table "
+            "of your own then shows how fresh the copy is. It must be quick (10 s) and leave no "
+            "transaction open."},
     {.name = NULL},
 };
 
@@ -197,6 +204,7 @@ static void source_close(struct source *s)
         return;
     stream_stop(s);
     watch_free(s->watch);
+    heartbeat_free(s->heartbeat);
     pg_conn_close(s->control);
     pg_cancel_close(&s->cancel);
     pg_cancel_close(&s->wake);
@@ -211,6 +219,7 @@ static bool source_open(struct source **out, const struct config *cfg, struct er
     pg_cancel_init(&s->cancel);
     pg_cancel_init(&s->wake);
     s->watch = watch_new(s);
+    s->heartbeat = heartbeat_new(s);
     if (!take_settings(s, err)) {
         source_close(s);
         return false;

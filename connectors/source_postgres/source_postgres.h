@@ -61,6 +61,7 @@ struct source {
     struct pg_facts facts;
     struct pg_stream *stream; /* NULL unless streaming */
     struct watch *watch;
+    struct heartbeat *heartbeat;
 
     /* Shared with other threads. */
     _Atomic uint64_t acked;   /* the checkpoint's position */

@@ -54,6 +54,7 @@ struct sink {
     struct map *by_schema; /* value schema id -> struct sink_table */
     int64_t batch_bytes;
     int64_t flush_ms;
+    int64_t idle_ms; /* an idle stream stores its position so often */
     int64_t spool_limit;
 
     struct fetched *fetched; /* rows that were read again, until they are in the warehouse */
