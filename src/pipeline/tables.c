@@ -309,6 +309,11 @@ static bool compare_leaves(struct pipeline *p, struct flow *f, const struct tabl
 {
     struct table *was = f->rec.table;
 
+    if (was->membership == NULL && now->membership != NULL) {
+        was->membership = now->membership;
+        if (!books_table_membership(&p->books, was->oid, f->rec.load, now->membership, err))
+            return false;
+    }
     if (was->leaves == NULL || now->leaves == NULL || strcmp(was->leaves, now->leaves) == 0)
         return true;
     if (!has_leaves(now->leaves, was->leaves)) {
