@@ -327,6 +327,19 @@ static bool compare_leaves(struct pipeline *p, struct flow *f, const struct tabl
     return books_table_leaves(&p->books, was->oid, f->rec.load, now->leaves, err);
 }
 
+/* The same for a complete copy that is to take the place of what f is. */
+static bool compare_other(struct pipeline *p, const struct flow *f, const struct table *now,
+                          struct error *err)
+{
+    int i;
+
+    for (i = 0; i < p->nresumes; i++) {
+        if (p->resumes[i] != f && p->resumes[i]->rec.table->oid == now->oid)
+            return compare_leaves(p, p->resumes[i], now, err);
+    }
+    return true;
+}
+
 bool flows_compare(struct pipeline *p, struct error *err)
 {
     struct source_table *now;
@@ -343,7 +356,7 @@ bool flows_compare(struct pipeline *p, struct error *err)
         const struct table *t = now[i].table;
         struct flow *f = flow_find(p, t->oid);
 
-        if (f != NULL && !compare_leaves(p, f, t, err))
+        if (f != NULL && (!compare_leaves(p, f, t, err) || !compare_other(p, f, t, err)))
             return false;
         if (f == NULL)
             loads_want(p, t->oid, t->schema, t->name, "table not known yet", 0);

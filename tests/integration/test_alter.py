@@ -253,9 +253,7 @@ def test_partitions_that_come_while_it_runs_and_go_while_it_is_away(both):
         CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
         INSERT INTO t SELECT i, 1 FROM generate_series(1, 50) i""", "public.t")
     b.sql("CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2)", "INSERT INTO t VALUES (100, 2)")
-    looked_at(b.caught_up())  # else the next alteration has it loaded
-    b.sql("ALTER TABLE t ADD c int", "INSERT INTO t VALUES (101, 1, 5)").caught_up()
-    b.p.kill9()
+    b.caught_up().p.kill9()
     b.start().caught_up().live("public.t")
     b.sql("CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3)", "INSERT INTO t VALUES (200, 3)")
     in_place(b.caught_up().live("public.t")).equal_postgres("public.t")
@@ -269,6 +267,20 @@ def test_partitions_that_come_while_it_runs_and_go_while_it_is_away(both):
     b.stop().sql("ALTER TABLE t DETACH PARTITION t2").start()
     harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 6)
     b.live("public.t").equal("public.t")
+
+
+def test_the_list_of_leaves_is_kept_over_an_alteration(both):
+    b = both().run("""CREATE TABLE t (id int, r int, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); INSERT INTO t VALUES (1, 1)""", "public.t")
+    b.sql("CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2)", "INSERT INTO t VALUES (100, 2)")
+    looked_at(b.caught_up())  # else the alteration has it loaded
+    b.sql("ALTER TABLE t ADD c int", "INSERT INTO t VALUES (101, 1, 5)").caught_up()
+    in_place(b)
+    leaves = b.source.sql("SELECT ',' || string_agg(oid::text, ',' ORDER BY oid) || ',' FROM pg_class "
+                          "WHERE relname IN ('t1', 't2')", b.db)
+    assert b.warehouse.sql("SELECT leaves FROM penstock.tables WHERE source_table = 't'", b.wdb
+                           ) == leaves
+    b.equal("public.t")
 
 
 def test_another_row_filter_while_it_is_away(both):
