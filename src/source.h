@@ -26,10 +26,10 @@ struct source_reader; /* one connection that reads under a point */
 
 /* Who the source is: compared with the checkpoint before anything is read. */
 struct source_identity {
-    char system[64];   /* Postgres: system_identifier */
-    uint32_t timeline; /* Postgres: timeline id */
+    char system[64];         /* Postgres: system_identifier */
+    uint32_t timeline;       /* Postgres: timeline id */
     char timeline_began[32]; /* position at which it forked off; "": the first, or not known */
-    char database[64]; /* name */
+    char database[64];       /* name */
     uint32_t database_oid;
     char mark[64];    /* Postgres: slot name */
     char version[64]; /* for people: "PostgreSQL 15.20" */

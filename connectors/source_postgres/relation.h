@@ -67,9 +67,9 @@ void relations_install(struct relations *rs, const struct stream_table *t);
 /* Keeps a copy of an R message. */
 void relations_announce(struct relations *rs, const struct pgoutput_relation *r);
 /*
- * A row of that oid follows (0: something else): does it come from a leaf that was announced just now?
- * 0: none. Under publish_via_partition_root the server announces first the root, then the leaf,
- * before the leaf's first row, which carries the root's oid.
+ * A row of that oid follows (0: something else): does it come from a leaf that was announced just
+ * now? 0: none. Under publish_via_partition_root the server announces first the root, then the
+ * leaf, before the leaf's first row, which carries the root's oid.
  */
 uint32_t relations_take_leaf(struct relations *rs, uint32_t oid);
 /* NULL: never announced. */

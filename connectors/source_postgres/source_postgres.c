@@ -313,8 +313,7 @@ bool pg_control(struct source *s, struct pg_conn **out, struct error *err)
 bool pg_identify(struct source *s, struct pg_facts *f, struct error *err)
 {
     struct pg_conn *c = NULL;
-    bool ok =
-        pg_conn_open(&c, &s->target, "identify", true, err) && timeline_identify(c, f, err);
+    bool ok = pg_conn_open(&c, &s->target, "identify", true, err) && timeline_identify(c, f, err);
 
     pg_conn_close(c);
     return ok;

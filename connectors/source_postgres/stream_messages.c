@@ -113,8 +113,8 @@ static bool tell_leaf(struct pg_stream *st, const struct relation *rel, uint32_t
     if (leaf == 0 || leaf == rel->oid || table_lists_leaf(rel->table->leaves, leaf))
         return true;
     watch_leaf(st->source->watch, rel->oid, leaf);
-    return sink->leaf == NULL || (begin(st, sink, err) &&
-                                  sink->leaf(sink->ctx, rel->table, leaf, err));
+    return sink->leaf == NULL ||
+           (begin(st, sink, err) && sink->leaf(sink->ctx, rel->table, leaf, err));
 }
 
 /* A NULL where the table has none: it is altered first. */
@@ -146,7 +146,8 @@ static bool on_row(struct pg_stream *st, const uint8_t *data, size_t len, uint64
         return false;
     if (rel == NULL)
         return true;
-    return tell_leaf(st, rel, leaf, sink, err) && pgoutput_decode(&st->decoder, st->message, data, len, &m, err) &&
+    return tell_leaf(st, rel, leaf, sink, err) &&
+           pgoutput_decode(&st->decoder, st->message, data, len, &m, err) &&
            row_change(rel, &st->decoder, &m, st->message, &c, err) &&
            hand_on_row(st, rel, &c, sink, err);
 }

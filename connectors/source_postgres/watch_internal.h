@@ -45,16 +45,16 @@ struct noted {
 struct watch {
     struct source *source;
     struct noted *noted;
-    struct map *leaves; /* struct leaf by oid: what is vouched for */
-    struct map *roots;  /* oids of tables with any leaf that was vouched for before this round */
-    struct map *added;  /* oids that prepare added to the publication */
+    struct map *leaves;   /* struct leaf by oid: what is vouched for */
+    struct map *roots;    /* oids of tables with any leaf that was vouched for before this round */
+    struct map *added;    /* oids that prepare added to the publication */
     struct map *sighted;  /* struct sighted by oid */
     struct map *suspects; /* struct suspect by oid */
     /* While streaming: */
     struct relations *relations;
     struct pg_conn *conn;
     struct buf sql, asking;
-    bool busy; /* an answer is on its way */
+    bool busy;                        /* an answer is on its way */
     PGresult *answers[WATCH_ANSWERS]; /* of it, as far as they have come */
     int nanswers;
     struct map *overtaken; /* oids of tables that a later answer, or stream_table, spoke of */

@@ -88,7 +88,7 @@ static bool judge_unknown(struct watch *w, const PGresult *res, int i, const str
     }
     if (!root_known && pg_bool(res, i, W_FILE_NEW))
         return watch_want(w, l->root, sink, name,
-                    "(a partition) may have been truncated or rewritten", err);
+                          "(a partition) may have been truncated or rewritten", err);
     if (!root_known && !pg_bool(res, i, W_ATTACHED))
         return true;
     if (!has_old_rows(w, l->oid, &old_rows, locked, err))
@@ -105,7 +105,8 @@ static bool judge_known(struct watch *w, const PGresult *res, int i, const struc
     if (now->oid == now->root && old->file != now->file && old->attributes != now->attributes)
         return watch_want(w, now->root, sink, "", why_rewritten, err);
     if (now->oid != now->root && old->file != now->file)
-        return watch_want(w, now->root, sink, name, "(a partition) was truncated or rewritten", err);
+        return watch_want(w, now->root, sink, name, "(a partition) was truncated or rewritten",
+                          err);
     if (strcmp(old->membership, now->membership) != 0)
         return watch_want(w, now->root, sink, "", why_membership, err);
     return true;
@@ -131,7 +132,8 @@ static bool judge_leaf(struct watch *w, const PGresult *res, int i, const struct
     if (pg_bool(res, i, W_ODD))
         return watch_want(w, l->root, sink, name, "(a partition) is not in the log", err);
     if (identity != root && !(root == 'd' && identity == 'f'))
-        return watch_want(w, l->root, sink, name, "(a partition) has another replica identity", err);
+        return watch_want(w, l->root, sink, name, "(a partition) has another replica identity",
+                          err);
     return true;
 }
 

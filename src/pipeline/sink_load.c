@@ -165,8 +165,8 @@ bool sink_loads_save(struct sink *s, struct error *err)
     for (i = 0; i < s->ntables; i++) {
         if (s->tables[i]->load != NULL)
             judge_lost(s->tables[i]->load);
-        if (is_saved(s->tables[i]->load) && (!save(s, s->tables[i]->load, err) ||
-                                             !sink_leaves_save_load(s, s->tables[i], err)))
+        if (is_saved(s->tables[i]->load) &&
+            (!save(s, s->tables[i]->load, err) || !sink_leaves_save_load(s, s->tables[i], err)))
             return false;
         for (l = s->tables[i]->load; l != NULL; l = l->older) {
             if (!disown(s, l, err))

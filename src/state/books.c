@@ -101,10 +101,10 @@ static bool identity_parse(const char *text, struct source_identity *id, struct 
     const char *system, *database, *mark, *began = "";
     int timeline;
     json_int_t oid;
-    bool ok = j != NULL &&
-              json_unpack(j, "{s:s, s:i, s:s, s:I, s:s, s?s}", "system_identifier", &system,
-                          "timeline", &timeline, "database", &database, "database_oid", &oid,
-                          "mark", &mark, "timeline_began", &began) == 0;
+    bool ok =
+        j != NULL && json_unpack(j, "{s:s, s:i, s:s, s:I, s:s, s?s}", "system_identifier", &system,
+                                 "timeline", &timeline, "database", &database, "database_oid", &oid,
+                                 "mark", &mark, "timeline_began", &began) == 0;
 
     memset(id, 0, sizeof(*id));
     if (ok) {

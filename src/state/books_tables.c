@@ -114,11 +114,12 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     const char ri[2] = {t->table->replica_identity ? t->table->replica_identity : 'd', '\0'};
     bool ok;
 
-    buf_puts(&sql, "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
-                   "source_table, topic, target_schema, target_table, state, reason, "
-                   "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
-                   "spool_bytes, spool_applied, in_place, attributes, leaves, membership, "
-                   "value_schema_id, value_schema, key_schema_id, key_schema, updated_at) VALUES (");
+    buf_puts(&sql,
+             "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
+             "source_table, topic, target_schema, target_table, state, reason, "
+             "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
+             "spool_bytes, spool_applied, in_place, attributes, leaves, membership, "
+             "value_schema_id, value_schema, key_schema_id, key_schema, updated_at) VALUES (");
     books_owner_values(&sql, b, t->table->oid);
     books_put_string(&sql, t->table->schema);
     books_put_string(&sql, t->table->name);
