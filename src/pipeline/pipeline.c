@@ -88,8 +88,12 @@ static bool blame_table(struct pipeline *p, struct error *err)
         if (recs[i].table->oid != why.table || (newer && recs[i].load != p->bad_load) ||
             (!newer && p->bad_load != 0 && recs[i].load != p->bad_load))
             continue;
-        log_error("table stops table=%s.%s reason=%s", recs[i].table->schema, recs[i].table->name,
-                  reason);
+        if (why.reload) /* by itself: nobody has to act */
+            log_warn("table stops until it is loaded again table=%s.%s reason=%s",
+                     recs[i].table->schema, recs[i].table->name, reason);
+        else
+            log_error("table stops table=%s.%s reason=%s", recs[i].table->schema,
+                      recs[i].table->name, reason);
         if (!stop_row(p, &recs[i], newer, &why, reason, err))
             return false;
     }
