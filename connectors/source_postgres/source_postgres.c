@@ -312,6 +312,7 @@ bool pg_control(struct source *s, struct pg_conn **out, struct error *err)
     }
     memcpy(f.system, s->facts.system, sizeof(f.system));
     f.timeline = s->facts.timeline;
+    f.timeline_began = s->facts.timeline_began;
     s->facts = f;
     s->has_facts = true;
     *out = s->control;
@@ -321,15 +322,8 @@ bool pg_control(struct source *s, struct pg_conn **out, struct error *err)
 bool pg_identify(struct source *s, struct pg_facts *f, struct error *err)
 {
     struct pg_conn *c = NULL;
-    PGresult *res = NULL;
-    bool ok = pg_conn_open(&c, &s->target, "identify", true, err) &&
-              pg_query(c, "identifying the server", "IDENTIFY_SYSTEM", &res, err);
+    bool ok = pg_conn_open(&c, &s->target, "identify", true, err) && timeline_identify(c, f, err);
 
-    if (ok) {
-        snprintf(f->system, sizeof(f->system), "%s", PQgetvalue(res, 0, 0));
-        f->timeline = (uint32_t)pg_int(res, 0, 1);
-    }
-    PQclear(res);
     pg_conn_close(c);
     return ok;
 }
@@ -347,6 +341,8 @@ static bool source_connect(struct source *s, struct source_identity *id, struct 
     memset(id, 0, sizeof(*id));
     snprintf(id->system, sizeof(id->system), "%s", s->facts.system);
     id->timeline = s->facts.timeline;
+    if (s->facts.timeline_began != 0)
+        pg_lsn_text(s->facts.timeline_began, id->timeline_began, sizeof(id->timeline_began));
     snprintf(id->database, sizeof(id->database), "%s", s->facts.database);
     id->database_oid = s->facts.database_oid;
     snprintf(id->mark, sizeof(id->mark), "%s", s->settings.slot);

@@ -90,6 +90,9 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
         return sink_take_alter(s, e, err);
     case EVENT_LOAD:
         return sink_take_load(s, e, err);
+    case EVENT_LEAF:
+        sink_take_leaf(s, e);
+        return true;
     case EVENT_FETCHED:
         sink_take_fetched(s, e);
         return true;
