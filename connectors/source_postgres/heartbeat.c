@@ -66,9 +66,8 @@ static bool ask(struct heartbeat *h, struct error *err)
 {
     static const char session[] = "SET statement_timeout = '10s'; SET lock_timeout = '5s'";
 
-    if (h->conn == NULL &&
-        (!pg_conn_open(&h->conn, &h->s->target, "heartbeat", false, err) ||
-         !pg_query(h->conn, "setting up the session", session, NULL, err)))
+    if (h->conn == NULL && (!pg_conn_open(&h->conn, &h->s->target, "heartbeat", false, err) ||
+                            !pg_query(h->conn, "setting up the session", session, NULL, err)))
         return false;
     return pg_send(h->conn, "heartbeat.action.query", h->sql, err);
 }
@@ -89,8 +88,9 @@ static bool take(struct heartbeat *h, int64_t now, struct error *err)
     h->said_ms = 0;
     if (PQtransactionStatus(h->conn->pg) == PQTRANS_IDLE)
         return true;
-    return error_set(err, ERROR_CONFIG, "heartbeat.action.query leaves a transaction open: end it "
-                                        "with COMMIT");
+    return error_set(err, ERROR_CONFIG,
+                     "heartbeat.action.query leaves a transaction open: end it "
+                     "with COMMIT");
 }
 
 void heartbeat_poll(struct heartbeat *h)

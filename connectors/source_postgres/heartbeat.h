@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heartbeat.action.query: a statement of the user's, run at the source every heartbeat.interval.ms
- * while the stream runs, in a session of its own. The stream neither waits for it nor fails with it.
+ * while the stream runs, in a session of its own. The stream neither waits for it nor fails with
+ * it.
  */
 #ifndef PENSTOCK_SOURCE_POSTGRES_HEARTBEAT_H
 #define PENSTOCK_SOURCE_POSTGRES_HEARTBEAT_H
