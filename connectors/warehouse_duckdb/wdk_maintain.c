@@ -163,10 +163,15 @@ static bool due(struct warehouse *w, bool idle, int64_t now)
     return idle && quiet && (size >= WAL_IDLE || now - w->wal_since_ms >= WAL_IDLE_MS);
 }
 
+static bool is_full(const struct error *err)
+{
+    return strncmp(err->message, DISK_FULL, strlen(DISK_FULL)) == 0;
+}
+
 /* What only postpones the checkpoint; a full disk is said once a minute. */
 static bool give_way(struct warehouse *w, int64_t now, struct error *err)
 {
-    bool full = strncmp(err->message, DISK_FULL, strlen(DISK_FULL)) == 0;
+    bool full = is_full(err);
 
     if (!full && strstr(err->message, "Cannot CHECKPOINT") == NULL)
         return false;
@@ -196,6 +201,7 @@ bool wdk_maintain(struct session *s, bool idle, struct error *err)
         s->upkeep = false;
         w->postponed_ms = ok ? 0 : now;
         w->wal_since_ms = 0;
+        atomic_store(&w->overdue, !ok && !is_full(err));
         ok = ok || give_way(w, now, err);
     }
     pthread_mutex_unlock(&w->upkeep);

@@ -16,5 +16,6 @@ const struct api_route api_routes[] = {
     {"GET", "/connectors/{}/tasks/{}/status", api_task_status},
     {"GET", "/v1/tables", api_tables},
     {"POST", "/v1/connectors/{}/snapshots", api_snapshots},
+    {"POST", "/v1/query", api_query},
     {NULL, NULL, NULL},
 };

@@ -24,6 +24,9 @@ bool client_get_json(const struct cli_args *args, const char *path, json_t **out
  */
 bool client_post_json(const struct cli_args *args, const char *path, const char *json, json_t **out,
                       bool *absent, struct error *err);
+/* The same, not parsed: body is what a 2xx holds. It may take more_s longer than others. */
+bool client_post(const struct cli_args *args, const char *path, const char *json, int more_s,
+                 struct buf *body, bool *absent, struct error *err);
 /* Appends s, percent-encoded, as one segment of a path. */
 void client_segment(struct buf *path, const char *s);
 
