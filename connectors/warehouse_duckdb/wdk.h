@@ -32,7 +32,9 @@ struct warehouse {
     int64_t postponed_ms;     /* when a checkpoint last had to give way to a transaction */
     int64_t said_full_ms;     /* when a full disk was last logged */
     atomic_int_fast64_t dead; /* rows deleted or replaced since dead rows were last counted */
-    atomic_bool overdue;      /* a checkpoint is wanted and has to wait for readers: no new ones */
+    /* A checkpoint of a large log had to give way to readers: no new ones until then, or until it
+     * has been made. */
+    atomic_int_fast64_t pause_until_ms;
     struct wdk_publisher *publisher; /* wdk_publish.c; NULL: no copies are wanted */
 };
 
@@ -176,6 +178,8 @@ bool wdk_uuid(const char *p, size_t len, duckdb_hugeint *out);
 /* wdk_maintain.c */
 bool wdk_maintain(struct session *s, bool idle, struct error *err);
 bool wdk_checkpoint(struct session *s, struct error *err);
+/* A new reader ought to wait: see pause_until_ms. */
+bool wdk_wants_pause(struct warehouse *w);
 
 /* wdk_literal.c: dialect.literal */
 const char *wdk_literal(struct buf *out, const struct load_column *c, const struct value *v);

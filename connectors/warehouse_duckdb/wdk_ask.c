@@ -80,7 +80,7 @@ static enum ask_outcome limited(struct asking *a, enum wdk_limit limit)
 /* Until the checkpoint that waits for readers has been made. */
 static bool pause_for_upkeep(struct asking *a)
 {
-    while (atomic_load(&a->w->overdue) && !atomic_load(a->q->cancelled)) {
+    while (wdk_wants_pause(a->w) && !atomic_load(a->q->cancelled)) {
         if (clock_mono_ms() >= a->deadline_ms)
             return error_set(a->err, ERROR_RETRY,
                              "The warehouse writes its log away first: ask again");

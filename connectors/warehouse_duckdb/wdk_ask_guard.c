@@ -312,7 +312,7 @@ bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *ex
     *explain = run->len > 0;
     ok = parse(s, a, rest, &tree, err);
     if (ok) {
-        json = json_loads(tree, JSON_ALLOW_NUL, NULL);
+        json = json_loads(tree, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
         ok = judge(s, json, err);
         json_decref(json);
     }

@@ -328,14 +328,15 @@ static bool pin_settings(struct warehouse *w, struct error *err)
 /*
  * From here on the instance reaches nothing outside but the warehouse's own files, and its settings
  * stay as they are: what people ask (wdk_ask.c) runs in it. Allowed are the two settings that
- * upkeep and COPY FROM DATABASE change themselves, and one that a test does.
+ * upkeep and COPY FROM DATABASE change themselves, and two that only tests do.
  */
 static bool close_in(struct warehouse *w, const struct config *cfg, struct error *err)
 {
     static const char *const statements[] = {
         "SET GLOBAL enable_external_access = false",
-        "SET GLOBAL allowed_configs = ['max_vacuum_tasks', 'checkpoint_threshold', "
-        "'current_transaction_invalidation_policy']",
+        "SET GLOBAL allowed_configs = ['max_vacuum_tasks', "
+        "'current_transaction_invalidation_policy', 'checkpoint_threshold', "
+        "'debug_checkpoint_abort']",
         "SET GLOBAL lock_configuration = true",
     };
     struct buf paths = {0}, sql = {0};

@@ -12,7 +12,6 @@
  * runs out of disk could make DuckDB give up more than the copy, so none is begun without room.
  */
 #include "util/clock.h"
-#include "util/failpoint.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
@@ -221,7 +220,6 @@ static bool put_in_place(struct wdk_publisher *p, struct error *err)
     char *copy = mem_strdup(p->path);
     bool ok;
 
-    FAILPOINT("wdk.before-publish");
     if (access(p->temp_wal, F_OK) == 0)
         ok = error_set(err, ERROR_RETRY, "%s was left by the copy", p->temp_wal);
     else if (chmod(p->temp, 0444) != 0)
@@ -233,7 +231,6 @@ static bool put_in_place(struct wdk_publisher *p, struct error *err)
     if (ok && rename(p->temp, p->path) != 0)
         ok = fail_errno(err, "cannot replace", p->path);
     ok = ok && sync_path(dirname(copy), O_RDONLY | O_DIRECTORY, err);
-    FAILPOINT("wdk.after-publish");
     mem_free(copy);
     return ok;
 }
@@ -329,7 +326,7 @@ static void *publish_main(void *arg)
     bool has = false;
 
     while (wait_ms(p, wait)) {
-        if (atomic_load(&p->w->overdue)) { /* a copy is a reader, too */
+        if (wdk_wants_pause(p->w)) { /* a copy is a reader, too */
             wait = FIRST_MS;
             continue;
         }

@@ -139,7 +139,7 @@ static unsigned status_of(enum ask_outcome outcome)
     case ASK_FAILED:
         return 400;
     case ASK_TIMEOUT:
-        return 408;
+        return 504;
     case ASK_TOO_LARGE:
         return 413;
     default:

@@ -24,8 +24,6 @@ static const char *reason_of(unsigned status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
-    case 408:
-        return "Request Timeout";
     case 409:
         return "Conflict";
     case 413:
@@ -36,6 +34,8 @@ static const char *reason_of(unsigned status)
         return "Too Many Requests";
     case 503:
         return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
     default:
         return "Internal Server Error";
     }
