@@ -9,6 +9,7 @@
 #include "wdk_fixture.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #define ENDLESS "SELECT count(*) FROM range(100000000000) a, range(1000) b"
 
@@ -131,6 +132,80 @@ static void test_limits(void **state)
         "{\"columns\":[{\"name\":\"x\",\"type\":\"INTEGER\"}],\"rows\":[[1]],\"truncated\":false}");
 }
 
+/* --- readers one after another, and the log --- */
+
+struct reader {
+    struct fixture *f;
+    atomic_bool over;
+    atomic_int asked, n;
+};
+
+static void *read_on(void *arg)
+{
+    struct reader *r = arg;
+    struct question q = {.sql = "SELECT count(*) FROM main.t, range(100000000000) a, range(1000) b",
+                         .max_rows = 1,
+                         .max_bytes = 1 << 20,
+                         .timeout_ms = 3000 + 700 * atomic_fetch_add(&r->n, 1),
+                         .cancelled = &never};
+    struct buf json = {0};
+    struct error err;
+
+    while (!atomic_load(&r->over)) {
+        ops->ask(r->f->w, &q, &json, &err);
+        atomic_fetch_add(&r->asked, 1);
+    }
+    buf_free(&json);
+    return NULL;
+}
+
+static long log_size(struct fixture *f)
+{
+    char path[128];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s.wal", f->file);
+    return stat(path, &st) == 0 ? (long)st.st_size : 0;
+}
+
+/* There is always a long question under way, also while rows are updated that it may see. */
+static void test_readers_and_the_log(void **state)
+{
+    struct fixture *f = *state;
+    struct reader r = {.f = f};
+    int64_t until = clock_mono_ms() + 60000;
+    pthread_t threads[3];
+    int i, batch = 0;
+
+    exec(f, "CREATE TABLE main.t(i BIGINT, v VARCHAR)");
+    exec(f, "CREATE TABLE main.mark AS SELECT 1 AS n");
+    for (i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &r), 0);
+    while (log_size(f) < 130L << 20 && clock_mono_ms() < until) {
+        assert_true(ops->begin(f->s, &f->err));
+        exec(f, "UPDATE main.mark SET n = n + 1");
+        exec(f,
+             "INSERT INTO main.t SELECT range, repeat(md5(range::VARCHAR), 300) FROM range(1000)");
+        exec(f, "DELETE FROM main.t WHERE i % 2 = 0");
+        assert_true(ops->commit(f->s, &f->err));
+        batch++;
+    }
+    assert_true(log_size(f) >= 130L << 20);
+    while (log_size(f) > 32L << 20 && clock_mono_ms() < until) {
+        if (!ops->maintain(f->s, false, &f->err))
+            fail_msg("%s", f->err.message);
+        exec(f, "UPDATE main.mark SET n = n + 1");
+        clock_sleep_ms(20);
+    }
+    assert_true(log_size(f) <= 32L << 20);
+    atomic_store(&r.over, true);
+    for (i = 0; i < 3; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_true(atomic_load(&r.asked) >= 3);
+    assert_true(batch > 0);
+    answers(f, "SELECT count(*) FROM main.mark", "1");
+}
+
 /* --- the desk --- */
 
 struct visitor {
@@ -191,7 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_answers), TEST(test_refusals), TEST(test_closed_in),
-        TEST(test_limits),  TEST(test_desk),
+        TEST(test_limits),  TEST(test_desk),     TEST(test_readers_and_the_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
