@@ -12,6 +12,8 @@
 
 #include "source_postgres/catalog_internal.h"
 #include "source_postgres/publication.h"
+#include "source_postgres/watch_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -334,6 +336,57 @@ static bool read_leaves(struct catalog_reading *r, struct error *err)
     return true;
 }
 
+/* struct table's membership. */
+static bool read_memberships(struct catalog_reading *r, struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    bool ok;
+    int i;
+
+    if (r->pub == NULL || !r->pub->exists)
+        return true;
+    watch_membership_sql(r->s, buf_cstr(&r->oids), &sql);
+    ok = pg_query(r->conn, "reading the publication's entries", buf_cstr(&sql), &res, err);
+    buf_free(&sql);
+    if (!ok)
+        return false;
+    for (i = 0; i < PQntuples(res); i++) {
+        struct catalog_table *ct = map_get_u32(r->by_oid, get_oid(res, i, 0));
+
+        ct->table->membership = arena_strdup(r->arena, PQgetvalue(res, i, 1));
+    }
+    PQclear(res);
+    return true;
+}
+
+/* A table that was dropped between two of our queries looks like one without columns. */
+static bool forget_gone(struct catalog_reading *r, struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    bool any = false, ok;
+    int i, kept = 0;
+
+    buf_printf(&sql, "SELECT oid FROM pg_catalog.pg_class WHERE oid = ANY ('{%s}'::oid[])",
+               buf_cstr(&r->oids));
+    for (i = 0; i < r->out->n; i++)
+        any |= r->out->tables[i].table->ncols == 0;
+    ok = !any || pg_query(r->conn, "reading the catalogue", buf_cstr(&sql), &res, err);
+    buf_free(&sql);
+    if (!any || !ok)
+        return ok;
+    for (i = 0; i < PQntuples(res); i++)
+        map_remove(r->by_oid, &(uint32_t){get_oid(res, i, 0)}, sizeof(uint32_t));
+    PQclear(res);
+    for (i = 0; i < r->out->n; i++) { /* by_oid holds those that are gone */
+        if (map_get_u32(r->by_oid, r->out->tables[i].table->oid) == NULL)
+            r->out->tables[kept++] = r->out->tables[i];
+    }
+    r->out->n = kept;
+    return true;
+}
+
 bool catalog_read(struct source *s, struct pg_conn *c, struct arena *a,
                   const struct publication *pub, bool sizes, struct catalog *out, struct error *err)
 {
@@ -345,7 +398,8 @@ bool catalog_read(struct source *s, struct pg_conn *c, struct arena *a,
     r.out = out;
     r.by_oid = map_new();
     ok = select_tables(&r, err) &&
-         (out->n == 0 || (read_leaves(&r, err) && catalog_read_columns(&r, err)));
+         (out->n == 0 || (read_leaves(&r, err) && read_memberships(&r, err) &&
+                          catalog_read_columns(&r, err) && forget_gone(&r, err)));
     for (i = 0; ok && i < out->n; i++) {
         catalog_judge(&r, &out->tables[i]);
         table_name_fields(a, out->tables[i].table, s->settings.prefix);

@@ -18,8 +18,8 @@
 #define MAX_POSITIONAL (sizeof(((struct cli_args *)NULL)->positional) / sizeof(const char *))
 
 const struct cli_command *const cli_commands[] = {
-    &cli_run,    &cli_sync,   &cli_check,   &cli_status, &cli_query,
-    &cli_resync, &cli_config, &cli_version, &cli_help,   NULL};
+    &cli_run,     &cli_sync,   &cli_check,  &cli_status, &cli_query,   &cli_pause, &cli_resume,
+    &cli_restart, &cli_resync, &cli_remove, &cli_config, &cli_version, &cli_help,  NULL};
 
 enum { GLOBAL_URL, GLOBAL_TOKEN, GLOBAL_OUTPUT, GLOBAL_HELP, GLOBAL_VERSION, GLOBALS };
 

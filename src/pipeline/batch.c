@@ -8,6 +8,7 @@
 
 #include "load/alter.h"
 #include "metrics/metrics.h"
+#include "util/causes.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/log.h"
@@ -98,6 +99,7 @@ bool batch_alter(struct sink *s, struct sink_table *t, struct flow *f, struct er
     f->rec.reason = t->live ? NULL : f->rec.reason;
     f->rec.rows = f->was->rec.rows;
     ok = ok && books_table_put(&s->books, &f->rec, err);
+    t->leaves_said = 0; /* that row lists none of them */
     arena_free(a);
     if (!ok)
         return blame(t, err);
@@ -143,10 +145,12 @@ static bool open_batch(struct sink *s, struct error *err)
         return false;
     if (!taken) {
         /* Once it may have been our own commit whose answer was lost: read it again. */
-        error_set(err, ++s->p->lost_rows < LOST_ROWS_LIMIT ? ERROR_RETRY : ERROR_CONFLICT,
-                  "the checkpoint of %s in the warehouse does not stand at %s where we left it",
-                  s->p->o.source_name, s->start);
-        return error_hint(err, "another penstock feeds these tables: stop one of the two");
+        error_cause(err, CAUSE_CHECKPOINT_MOVED,
+                    "the checkpoint of %s in the warehouse does not stand at %s where we left it",
+                    s->p->o.source_name, s->start);
+        if (++s->p->lost_rows < LOST_ROWS_LIMIT)
+            err->kind = ERROR_RETRY;
+        return false;
     }
     FAILPOINT("batch.taken");
     if (!change_tables(s, err))
@@ -208,6 +212,8 @@ static bool save_tables(struct sink *s, struct error *err)
         if ((t->delta != 0 || t->truncated) && !t->frozen &&
             !books_table_add_rows(&s->books, t->oid, t->flow->rec.load, t->delta, t->truncated,
                                   err))
+            return false;
+        if (!sink_leaves_save(s, t, err))
             return false;
     }
     return sink_loads_save(s, err) && sink_wanted_save(s, err);

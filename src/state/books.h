@@ -99,6 +99,9 @@ bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn
  */
 bool books_checkpoint_identity(struct books *b, const char *position,
                                const struct source_identity *id, struct error *err);
+/* The source is known better by now (where its timeline began). ERROR_RETRY as above. */
+bool books_checkpoint_note(struct books *b, const char *position, const struct source_identity *id,
+                           struct error *err);
 /*
  * Forgets checkpoint, chunks, wanted keys and loads that have begun (not the data): one row is left
  * of each table, the live one's if there is one, and the next run loads everything. In a
@@ -119,7 +122,10 @@ bool books_table_put(struct books *b, const struct table_record *t, struct error
 bool books_table_remove(struct books *b, uint32_t oid, struct error *err);
 /* One load's row, columns and chunks. */
 bool books_load_remove(struct books *b, uint32_t oid, int64_t load, struct error *err);
-/* The same unless it has become live meanwhile. */
+/* Numbers of all loads of the table that the books know, its own (the lowest) first; in arena a. */
+bool books_loads_of(struct books *b, struct arena *a, uint32_t oid, int64_t **loads, int *n,
+                    struct error *err);
+/* As books_load_remove, unless it has become live meanwhile. */
 bool books_load_abandon(struct books *b, uint32_t oid, int64_t load, struct error *err);
 /* reason NULL: none. Its copy does not count any more, unless the state is TABLE_LIVE. */
 bool books_table_state(struct books *b, uint32_t oid, int64_t load, enum table_state state,
@@ -136,6 +142,9 @@ bool books_table_loaded(struct books *b, uint32_t oid, int64_t load, int64_t row
 /* A partition root has these leaves by now. */
 bool books_table_leaves(struct books *b, uint32_t oid, int64_t load, const char *leaves,
                         struct error *err);
+/* Books of before did not say what makes it part of the publication. */
+bool books_table_membership(struct books *b, uint32_t oid, int64_t load, const char *membership,
+                            struct error *err);
 bool books_table_add_rows(struct books *b, uint32_t oid, int64_t load, int64_t delta,
                           bool truncated, struct error *err);
 /* -1: unchanged. ERROR_CONFLICT if load is not the table's any more. */
