@@ -228,7 +228,7 @@ def test_limits_of_time(shop):
     for sql in endless:
         began = time.monotonic()
         says = refused(shop, sql, 504, "ended after 300 ms", timeout_ms=300)
-        assert time.monotonic() - began < 3 * SLOW, (sql, says)
+        assert time.monotonic() - began < 8 * SLOW, (sql, says)
     status, _ = post(shop, {"timeout_ms": 2000, "sql": "SELECT count(*) FROM range(1000000000000) a, "
                             "range(1000000000000) b"})
     assert status in (413, 504)  # one side of it would have to be kept
