@@ -6,13 +6,12 @@ import os
 import re
 import stat
 import subprocess
-import threading
 import time
 import uuid
 
 import duckdb
 import pytest
-from harness import (DEPS, PENSTOCK, ROOT, SLOW, assert_equal_duckdb, base, to_duckdb, wait_caught_up,
+from harness import (DEPS, PENSTOCK, ROOT, SLOW, assert_equal_duckdb, to_duckdb, wait_caught_up,
                      wait_for)
 from workload import SCHEMA, TABLES, TOTAL, Bank
 
@@ -255,4 +254,3 @@ def test_the_page_on_duckdb(source, db, duck, tmp_path, penstock):
     r = subprocess.run([f"{DEPS}/venv/bin/python", "-c", code], capture_output=True, text=True,
                        cwd=p.dir, timeout=30)
     assert r.returncode == 0 and "2" in r.stdout, r
-    assert base() and threading
