@@ -32,6 +32,17 @@ static const struct setting settings[] = {
      .type = SETTING_STRING,
      .doc = "Existing directory in which DuckDB's temporary files get a directory of their own. "
             "Default: beside the file, with .tmp added to its name."},
+    {.name = "publish.path",
+     .type = SETTING_STRING,
+     .doc = "File that is replaced by a new copy of the warehouse, as of one commit, every "
+            "publish.interval.ms: other processes can open it while the service runs. Read-only. "
+            "Default: no copies are made."},
+    {.name = "publish.interval.ms",
+     .type = SETTING_INT,
+     .def = "60000",
+     .min = 1000,
+     .max = 86400000,
+     .doc = "Time between two copies at publish.path, in milliseconds."},
     {.name = NULL},
 };
 
@@ -100,5 +111,6 @@ const struct warehouse_ops warehouse_duckdb_ops = {
     .append_close = wdk_append_close,
     .append_abort = wdk_append_abort,
     .maintain = wdk_maintain,
+    .ask = wdk_ask,
     .error_note = wdk_state_note,
 };

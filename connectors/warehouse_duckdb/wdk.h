@@ -32,6 +32,10 @@ struct warehouse {
     int64_t postponed_ms;     /* when a checkpoint last had to give way to a transaction */
     int64_t said_full_ms;     /* when a full disk was last logged */
     atomic_int_fast64_t dead; /* rows deleted or replaced since dead rows were last counted */
+    /* A checkpoint of a large log had to give way to readers: no new ones until then, or until it
+     * has been made. */
+    atomic_int_fast64_t pause_until_ms;
+    struct wdk_publisher *publisher; /* wdk_publish.c; NULL: no copies are wanted */
 };
 
 struct session {
@@ -47,6 +51,11 @@ struct session {
 /* wdk_open.c */
 bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err);
 void wdk_close(struct warehouse *w);
+/* The list of files that this process has open. False: it stands there already. */
+bool wdk_list_path(const char *path, struct error *err);
+void wdk_unlist_path(const char *path);
+/* The path absolute and without links, mem.h's or realpath's; its directory must exist. */
+bool wdk_resolve(const char *given, char **out, struct error *err);
 
 /* wdk_session.c */
 bool wdk_connect(struct warehouse *w, const char *name, struct session **out, struct error *err);
@@ -95,6 +104,50 @@ void wdk_mask(duckdb_error_type type, const char *message, char *out, size_t siz
 /* wdk_text.c: the cells of a result in arena a; ERROR_FATAL for a type that needs a cast. */
 bool wdk_rows(struct arena *a, duckdb_result *r, struct rowset *out, struct error *err);
 
+/*
+ * Any value of a vector as a duckdb_value, lists and other nested ones included. NULL for a type
+ * that has none (VARIANT, BIGNUM, GEOMETRY).
+ */
+duckdb_value wdk_value(duckdb_logical_type lt, duckdb_vector v, idx_t row);
+/* wdk_text.c: of a type that is not nested, a row that is not NULL. */
+duckdb_value wdk_scalar(duckdb_logical_type lt, const void *data, idx_t row);
+
+/* wdk_ask.c: see warehouse_ops.ask */
+enum ask_outcome wdk_ask(struct warehouse *w, const struct question *q, struct buf *json,
+                         struct error *err);
+
+/*
+ * wdk_ask_guard.c: true if sql is one statement that only reads what is in the warehouse; *run is
+ * then the statement to run, *explain whether it is an EXPLAIN. Else the error says why not:
+ * ERROR_CONFIG if that lies with the statement.
+ */
+bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *explain,
+                   struct error *err);
+
+/* wdk_ask_watch.c: a thread that interrupts a question's session where a limit is reached. */
+struct wdk_watch;
+enum wdk_limit { WDK_LIMIT_NONE, WDK_LIMIT_TIME, WDK_LIMIT_MEMORY, WDK_LIMIT_CANCELLED };
+bool wdk_watch_start(struct wdk_watch **out, struct session *s, const struct question *q,
+                     int64_t deadline_ms, struct error *err);
+/* Ends the thread and frees; the limit that was reached. Accepts NULL. */
+enum wdk_limit wdk_watch_stop(struct wdk_watch *watch);
+
+/* wdk_json.c: a cell, and a type's name in DuckDB's SQL, as JSON text. */
+enum wdk_cell { WDK_CELL_DONE, WDK_CELL_TOO_LARGE, WDK_CELL_NO_TEXT };
+enum wdk_cell wdk_json_cell(struct buf *out, size_t max_bytes, duckdb_logical_type lt,
+                            duckdb_vector v, idx_t row);
+void wdk_json_type(struct buf *out, duckdb_logical_type lt);
+void wdk_json_string(struct buf *out, const char *s, size_t len);
+
+/*
+ * wdk_publish.c: copies of the file for other processes. prepare: before the file is closed to
+ * everything outside; it appends the files that publishing needs to paths, as SQL strings.
+ */
+bool wdk_publish_prepare(struct warehouse *w, const struct config *cfg, struct buf *paths,
+                         struct error *err);
+bool wdk_publish_start(struct warehouse *w, struct error *err);
+void wdk_publish_stop(struct warehouse *w);
+
 /* wdk_append.c */
 bool wdk_append_open(struct session *s, const char *schema, const char *table, bool temporary,
                      const struct load_column *cols, int ncols, enum overflow_mode mode,
@@ -125,6 +178,8 @@ bool wdk_uuid(const char *p, size_t len, duckdb_hugeint *out);
 /* wdk_maintain.c */
 bool wdk_maintain(struct session *s, bool idle, struct error *err);
 bool wdk_checkpoint(struct session *s, struct error *err);
+/* A new reader ought to wait: see pause_until_ms. */
+bool wdk_wants_pause(struct warehouse *w);
 
 /* wdk_literal.c: dialect.literal */
 const char *wdk_literal(struct buf *out, const struct load_column *c, const struct value *v);

@@ -27,6 +27,7 @@
 #define QUIET_MS 1000     /* idle is believed when the log has not grown for this long */
 #define SAY_MS 60000
 #define POSTPONE_MS 2000
+#define PAUSE_READERS_MS 10000
 #define PAUSE_MS 500 /* how long other sessions are waited for */
 #define DISK_RESERVE ((int64_t)8 << 20)
 #define DISK_VACUUM ((int64_t)512 << 20) /* rewritten row groups need room first */
@@ -163,10 +164,15 @@ static bool due(struct warehouse *w, bool idle, int64_t now)
     return idle && quiet && (size >= WAL_IDLE || now - w->wal_since_ms >= WAL_IDLE_MS);
 }
 
+static bool is_full(const struct error *err)
+{
+    return strncmp(err->message, DISK_FULL, strlen(DISK_FULL)) == 0;
+}
+
 /* What only postpones the checkpoint; a full disk is said once a minute. */
 static bool give_way(struct warehouse *w, int64_t now, struct error *err)
 {
-    bool full = strncmp(err->message, DISK_FULL, strlen(DISK_FULL)) == 0;
+    bool full = is_full(err);
 
     if (!full && strstr(err->message, "Cannot CHECKPOINT") == NULL)
         return false;
@@ -176,6 +182,22 @@ static bool give_way(struct warehouse *w, int64_t now, struct error *err)
     }
     error_clear(err);
     return true;
+}
+
+/*
+ * Readers one after another would keep the log from being written away for ever. The pause ends by
+ * itself where upkeep does not come again soon: a long transaction of ours, say.
+ */
+static void ask_for_pause(struct warehouse *w, int64_t now, bool ok, const struct error *err)
+{
+    bool pause = !ok && !is_full(err) && wal_size(w) >= WAL_BUSY;
+
+    atomic_store(&w->pause_until_ms, pause ? now + PAUSE_READERS_MS : 0);
+}
+
+bool wdk_wants_pause(struct warehouse *w)
+{
+    return clock_mono_ms() < atomic_load(&w->pause_until_ms);
 }
 
 bool wdk_maintain(struct session *s, bool idle, struct error *err)
@@ -196,6 +218,7 @@ bool wdk_maintain(struct session *s, bool idle, struct error *err)
         s->upkeep = false;
         w->postponed_ms = ok ? 0 : now;
         w->wal_since_ms = 0;
+        ask_for_pause(w, now, ok, err);
         ok = ok || give_way(w, now, err);
     }
     pthread_mutex_unlock(&w->upkeep);

@@ -40,7 +40,7 @@ struct open_file {
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct open_file *open_files;
 
-static bool list_path(const char *path, struct error *err)
+bool wdk_list_path(const char *path, struct error *err)
 {
     struct open_file *f;
 
@@ -59,7 +59,7 @@ static bool list_path(const char *path, struct error *err)
     return error_cause(err, CAUSE_FILE_OPEN_TWICE, "%s is already open in this process", path);
 }
 
-static void unlist_path(const char *path)
+void wdk_unlist_path(const char *path)
 {
     struct open_file **at, *f;
 
@@ -84,7 +84,7 @@ static bool path_error(struct error *err, const char *path, const char *hint)
 }
 
 /* Absolute and without links; the file itself need not exist, its directory must. */
-static bool resolve(const char *given, char **out, struct error *err)
+bool wdk_resolve(const char *given, char **out, struct error *err)
 {
     char *path = realpath(given, NULL), *copy, *dir;
 
@@ -325,6 +325,37 @@ static bool pin_settings(struct warehouse *w, struct error *err)
     return ok;
 }
 
+/*
+ * From here on the instance reaches nothing outside but the warehouse's own files, and its settings
+ * stay as they are: what people ask (wdk_ask.c) runs in it. Allowed are the two settings that
+ * upkeep and COPY FROM DATABASE change themselves, and two that only tests do.
+ */
+static bool close_in(struct warehouse *w, const struct config *cfg, struct error *err)
+{
+    static const char *const statements[] = {
+        "SET GLOBAL enable_external_access = false",
+        "SET GLOBAL allowed_configs = ['max_vacuum_tasks', "
+        "'current_transaction_invalidation_policy', 'checkpoint_threshold', "
+        "'debug_checkpoint_abort']",
+        "SET GLOBAL lock_configuration = true",
+    };
+    struct buf paths = {0}, sql = {0};
+    struct session *s = NULL;
+    bool ok = wdk_publish_prepare(w, cfg, &paths, err) && wdk_connect(w, "open", &s, err);
+    size_t i;
+
+    if (ok && paths.len > 0) {
+        buf_printf(&sql, "SET GLOBAL allowed_paths = [%s]", buf_cstr(&paths));
+        ok = wdk_exec(s, buf_cstr(&sql), NULL, err);
+    }
+    for (i = 0; ok && i < sizeof(statements) / sizeof(statements[0]); i++)
+        ok = wdk_exec(s, statements[i], NULL, err);
+    wdk_disconnect(s);
+    buf_free(&paths);
+    buf_free(&sql);
+    return ok;
+}
+
 bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err)
 {
     struct warehouse *w = mem_calloc(1, sizeof(*w));
@@ -334,17 +365,17 @@ bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *er
     pthread_mutex_init(&w->upkeep, NULL);
     wdk_gate_init(w);
     w->memory_limit = config_int(cfg, "duckdb.memory.limit");
-    if (!given_path(cfg, &given, err) || !resolve(given, &w->path, err))
+    if (!given_path(cfg, &given, err) || !wdk_resolve(given, &w->path, err))
         goto fail;
     w->wal_path = mem_printf("%s.wal", w->path);
     w->temp_directory = temp_directory(w->path, config_string(cfg, "duckdb.temp.directory"));
-    w->listed = list_path(w->path, err);
+    w->listed = wdk_list_path(w->path, err);
     if (!w->listed || !check_header(w->path, err) || !check_log(w, err) ||
         !open_database(w, cfg, err))
         goto fail;
     FAILPOINT("wdk.after-attach"); /* a log that was left has been replayed */
     clean_temp(w->temp_directory, began);
-    if (!pin_settings(w, err))
+    if (!pin_settings(w, err) || !close_in(w, cfg, err) || !wdk_publish_start(w, err))
         goto fail;
     *out = w;
     return true;
@@ -360,6 +391,7 @@ void wdk_close(struct warehouse *w)
 
     if (w == NULL)
         return;
+    wdk_publish_stop(w);
     if (w->db != NULL) {
         /* So that a clean stop leaves one file, without a log. */
         if (!wdk_connect(w, "close", &s, &err) || !wdk_checkpoint(s, &err))
@@ -369,7 +401,7 @@ void wdk_close(struct warehouse *w)
         FAILPOINT("wdk.after-close");
     }
     if (w->listed)
-        unlist_path(w->path);
+        wdk_unlist_path(w->path);
     pthread_mutex_destroy(&w->upkeep);
     wdk_gate_free(w);
     free(w->path); /* realpath's, or mem.h's, which is the same heap */

@@ -52,8 +52,16 @@ static duckdb_value blob_value(const void *data, idx_t row)
     return duckdb_create_blob((const uint8_t *)duckdb_string_t_data(&s), duckdb_string_t_length(s));
 }
 
+static duckdb_value bit_value(const void *data, idx_t row)
+{
+    duckdb_string_t s = ((const duckdb_string_t *)data)[row];
+    duckdb_bit bit = {(uint8_t *)duckdb_string_t_data(&s), duckdb_string_t_length(s)};
+
+    return duckdb_create_bit(bit);
+}
+
 /* NULL for a type that is not rendered here. */
-static duckdb_value value_of(duckdb_logical_type lt, const void *data, idx_t row)
+duckdb_value wdk_scalar(duckdb_logical_type lt, const void *data, idx_t row)
 {
     switch (duckdb_get_type_id(lt)) {
 #define CASE(TYPE, CTYPE, FUNCTION) \
@@ -76,6 +84,11 @@ static duckdb_value value_of(duckdb_logical_type lt, const void *data, idx_t row
         CASE(TIME, duckdb_time, duckdb_create_time);
         CASE(TIMESTAMP, duckdb_timestamp, duckdb_create_timestamp);
         CASE(TIMESTAMP_TZ, duckdb_timestamp, duckdb_create_timestamp_tz);
+        CASE(TIMESTAMP_S, duckdb_timestamp_s, duckdb_create_timestamp_s);
+        CASE(TIMESTAMP_MS, duckdb_timestamp_ms, duckdb_create_timestamp_ms);
+        CASE(TIMESTAMP_NS, duckdb_timestamp_ns, duckdb_create_timestamp_ns);
+        CASE(TIME_TZ, duckdb_time_tz, duckdb_create_time_tz_value);
+        CASE(TIME_NS, duckdb_time_ns, duckdb_create_time_ns);
         CASE(INTERVAL, duckdb_interval, duckdb_create_interval);
 #undef CASE
     case DUCKDB_TYPE_DECIMAL:
@@ -84,6 +97,8 @@ static duckdb_value value_of(duckdb_logical_type lt, const void *data, idx_t row
         return uuid_value(data, row);
     case DUCKDB_TYPE_BLOB:
         return blob_value(data, row);
+    case DUCKDB_TYPE_BIT:
+        return bit_value(data, row);
     default:
         return NULL;
     }
@@ -100,7 +115,7 @@ static char *cell(struct arena *a, duckdb_logical_type lt, duckdb_vector v, idx_
         s = ((duckdb_string_t *)data)[row];
         return arena_strndup(a, duckdb_string_t_data(&s), duckdb_string_t_length(s));
     }
-    value = value_of(lt, data, row);
+    value = wdk_scalar(lt, data, row);
     if (value == NULL)
         return NULL;
     text = duckdb_get_varchar(value);

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 struct board;
+struct desk;
 struct requests;
 
 enum { API_MAX_PARAMS = 2, API_MAX_SEGMENTS = 8 };
@@ -25,6 +26,7 @@ enum { API_MAX_PARAMS = 2, API_MAX_SEGMENTS = 8 };
 struct api_context {
     struct board *board;
     struct requests *requests; /* NULL: this service takes none */
+    struct desk *desk;         /* NULL: no warehouse is read through this service */
     const struct config *service;
     const char *worker_id; /* HOST:PORT */
 };
@@ -46,6 +48,13 @@ struct api_reply {
     const char *allow; /* Allow, or NULL */
     bool problem;      /* errors are problem+json (RFC 9457): under /v1 */
     struct buf body;
+    /*
+     * What takes long: a handler leaves it here and returns; it then fills the reply in a thread of
+     * its own, the request's arena lives on. Where no thread can be had, never is called instead.
+     */
+    void (*later)(void *ctx, struct api_reply *reply);
+    void (*never)(void *ctx);
+    void *later_ctx;
 };
 
 struct api_route {
@@ -92,7 +101,7 @@ const struct board_connector *api_find_connector(const struct api_request *reque
 json_t *api_status_json(const struct api_request *request, const struct board_connector *c);
 
 /* Handlers: api_health.c, api_connectors.c, api_lifecycle.c, api_tables.c, api_metrics.c,
- * api_snapshots.c */
+ * api_snapshots.c, api_query.c */
 void api_root(const struct api_request *request, struct api_reply *reply);
 void api_livez(const struct api_request *request, struct api_reply *reply);
 void api_readyz(const struct api_request *request, struct api_reply *reply);
@@ -110,5 +119,6 @@ void api_restart(const struct api_request *request, struct api_reply *reply);
 void api_restart_task(const struct api_request *request, struct api_reply *reply);
 void api_tables(const struct api_request *request, struct api_reply *reply);
 void api_snapshots(const struct api_request *request, struct api_reply *reply);
+void api_query(const struct api_request *request, struct api_reply *reply);
 
 #endif

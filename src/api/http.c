@@ -3,7 +3,9 @@
  * libmicrohttpd's side of the API: two polling threads, at most 128 connections of 32 KB memory,
  * 30 s of silence each. A request is judged in this order: size of its body (at most 1 MB), Host,
  * Origin (of what is no read), token (all but /livez), route. A body is kept only for who may ask;
- * others' is read and dropped, so that the answer arrives and costs no memory.
+ * others' is read and dropped, so that the answer arrives and costs no memory. What takes long
+ * (api_reply.later) is done in a thread of its own while the connection is suspended, so that the
+ * polling threads always have time for /livez.
  */
 #include "api/http.h"
 
@@ -13,6 +15,7 @@
 #include "util/mem.h"
 
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +29,9 @@ struct http_server {
     struct api_context context;
     struct guard guard;
     char worker_id[300];
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    int later; /* threads that fill a reply */
 };
 
 /* One request, from its headers to its completion. */
@@ -33,6 +39,12 @@ struct call {
     bool keeps;      /* its body */
     size_t received; /* bytes of the body so far */
     struct buf body;
+    /* of a reply that is filled later */
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    struct arena *arena;
+    struct api_reply reply;
+    bool done; /* set before the connection is resumed */
 };
 
 static enum MHD_Result send_reply(struct MHD_Connection *c, struct api_reply *reply)
@@ -152,6 +164,49 @@ static void answer(struct http_server *s, struct MHD_Connection *c, const char *
     api_dispatch(&request, method, path, reply);
 }
 
+static void *later_main(void *arg)
+{
+    struct call *call = arg;
+    struct http_server *s = call->server;
+
+    call->reply.later(call->reply.later_ctx, &call->reply);
+    call->done = true;
+    MHD_resume_connection(call->connection); /* call may be gone from here on */
+    pthread_mutex_lock(&s->lock);
+    s->later--;
+    pthread_cond_broadcast(&s->moved);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* Takes a and reply; the connection waits for a thread that fills it. */
+static enum MHD_Result answer_later(struct http_server *s, struct MHD_Connection *c,
+                                    struct call *call, struct arena *a, struct api_reply *reply)
+{
+    pthread_t thread;
+
+    call->server = s;
+    call->connection = c;
+    call->arena = a;
+    call->reply = *reply;
+    pthread_mutex_lock(&s->lock);
+    s->later++;
+    pthread_mutex_unlock(&s->lock);
+    MHD_suspend_connection(c);
+    if (pthread_create(&thread, NULL, later_main, call) == 0) {
+        pthread_detach(thread);
+        return MHD_YES;
+    }
+    reply->never(reply->later_ctx);
+    api_plain_error(&call->reply, 503);
+    call->done = true;
+    MHD_resume_connection(c);
+    pthread_mutex_lock(&s->lock);
+    s->later--;
+    pthread_mutex_unlock(&s->lock);
+    return MHD_YES;
+}
+
 /*
  * Refused before it is read: a client that waits for our word has not sent it, and of a huge one
  * there is no end. What is only somewhat too large is dropped instead: a client that is cut off
@@ -201,8 +256,12 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
         *size = 0;
         return take_body(call, data, n) ? MHD_YES : MHD_NO;
     }
+    if (call->done)
+        return send_reply(c, &call->reply);
     a = arena_new("request");
     answer(s, c, method, path, call, a, &reply);
+    if (reply.later != NULL)
+        return answer_later(s, c, call, a, &reply);
     result = send_reply(c, &reply);
     arena_free(a);
     return result;
@@ -219,6 +278,8 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
     if (call == NULL)
         return;
     buf_free(&call->body);
+    buf_free(&call->reply.body);
+    arena_free(call->arena);
     mem_free(call);
     *state = NULL;
 }
@@ -242,7 +303,8 @@ static void on_log(void *ctx, const char *fmt, va_list ap)
 
 static bool start_daemon(struct http_server *s, int fd, struct error *err)
 {
-    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
+                     MHD_ALLOW_SUSPEND_RESUME;
 
     /* The logger comes first: options before it would log elsewhere. */
     s->daemon = MHD_start_daemon(
@@ -259,8 +321,16 @@ static bool start_daemon(struct http_server *s, int fd, struct error *err)
     return true;
 }
 
+static void http_free(struct http_server *s)
+{
+    pthread_cond_destroy(&s->moved);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+}
+
 bool http_start(struct http_server **out, const struct config *service, struct board *b,
-                struct requests *requests, bool next_free, int *port, struct error *err)
+                struct requests *requests, struct desk *desk, bool next_free, int *port,
+                struct error *err)
 {
     const char *listen_text = config_string(service, "listen");
     const char *token = config_string(service, "api.token");
@@ -277,10 +347,15 @@ bool http_start(struct http_server **out, const struct config *service, struct b
     v6 = strchr(address.host, ':') != NULL;
     snprintf(s->worker_id, sizeof(s->worker_id), "%s%s%s:%d", v6 ? "[" : "",
              address.host[0] ? address.host : "0.0.0.0", v6 ? "]" : "", address.port);
-    s->context = (struct api_context){
-        .board = b, .requests = requests, .service = service, .worker_id = s->worker_id};
+    s->context = (struct api_context){.board = b,
+                                      .requests = requests,
+                                      .desk = desk,
+                                      .service = service,
+                                      .worker_id = s->worker_id};
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->moved, NULL);
     if (!start_daemon(s, fd, err)) {
-        mem_free(s);
+        http_free(s);
         return false;
     }
     if (port)
@@ -291,8 +366,18 @@ bool http_start(struct http_server **out, const struct config *service, struct b
 
 void http_stop(struct http_server *s)
 {
+    MHD_socket fd;
+
     if (s == NULL)
         return;
+    /* The daemon must not be stopped while a connection is suspended. No new requests meanwhile. */
+    fd = MHD_quiesce_daemon(s->daemon);
+    pthread_mutex_lock(&s->lock);
+    while (s->later > 0)
+        pthread_cond_wait(&s->moved, &s->lock);
+    pthread_mutex_unlock(&s->lock);
     MHD_stop_daemon(s->daemon);
-    mem_free(s);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd); /* it is ours again */
+    http_free(s);
 }

@@ -6,6 +6,7 @@
 #include "config/config.h"
 
 struct board;
+struct desk;
 struct requests;
 struct http_server;
 
@@ -13,10 +14,12 @@ struct http_server;
  * Listens on the service's `listen` setting (HOST:PORT; port 0: a free one). With next_free, a
  * port in use makes it try the following ones (at most 100). ERROR_CONFIG if it cannot.
  * Off loopback it needs api.token. *port: what it listens on. requests: where loads that are asked
- * for go; NULL: this service takes none.
+ * for go; desk: the warehouses that are read through this service; NULL: it takes none.
  */
 bool http_start(struct http_server **out, const struct config *service, struct board *b,
-                struct requests *requests, bool next_free, int *port, struct error *err);
-void http_stop(struct http_server *s); /* accepts NULL */
+                struct requests *requests, struct desk *desk, bool next_free, int *port,
+                struct error *err);
+/* Accepts NULL. Waits for what is being answered: nobody may be asked for long any more. */
+void http_stop(struct http_server *s);
 
 #endif

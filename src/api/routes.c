@@ -20,5 +20,6 @@ const struct api_route api_routes[] = {
     {"POST", "/connectors/{}/tasks/{}/restart", api_restart_task},
     {"GET", "/v1/tables", api_tables},
     {"POST", "/v1/connectors/{}/snapshots", api_snapshots},
+    {"POST", "/v1/query", api_query},
     {NULL, NULL, NULL},
 };

@@ -18,8 +18,8 @@
 #define MAX_POSITIONAL (sizeof(((struct cli_args *)NULL)->positional) / sizeof(const char *))
 
 const struct cli_command *const cli_commands[] = {
-    &cli_run,    &cli_sync,   &cli_check,  &cli_status,  &cli_pause, &cli_resume, &cli_restart,
-    &cli_resync, &cli_remove, &cli_config, &cli_version, &cli_help,  NULL};
+    &cli_run,     &cli_sync,   &cli_check,  &cli_status, &cli_query,   &cli_pause, &cli_resume,
+    &cli_restart, &cli_resync, &cli_remove, &cli_config, &cli_version, &cli_help,  NULL};
 
 enum { GLOBAL_URL, GLOBAL_TOKEN, GLOBAL_OUTPUT, GLOBAL_HELP, GLOBAL_VERSION, GLOBALS };
 
@@ -159,6 +159,7 @@ static bool take_globals(struct parsing *p)
 {
     const char *output = p->globals[GLOBAL_OUTPUT];
     const char *token = p->globals[GLOBAL_TOKEN];
+    bool csv = p->command != NULL && p->command->csv;
 
     p->args->url =
         p->globals[GLOBAL_URL] != NULL ? p->globals[GLOBAL_URL] : "http://127.0.0.1:8083";
@@ -166,10 +167,13 @@ static bool take_globals(struct parsing *p)
     if (output == NULL || strcmp(output, "table") == 0)
         return true;
     p->args->json = strcmp(output, "json") == 0;
-    if (p->args->json)
+    p->args->csv = csv && strcmp(output, "csv") == 0;
+    if (p->args->json || p->args->csv)
         return true;
-    error_set(p->err, ERROR_CONFIG, "--output: \"%s\" is not one of: table,json", output);
-    return error_hint(p->err, "write --output table or --output json");
+    error_set(p->err, ERROR_CONFIG, "--output: \"%s\" is not one of: table,json%s", output,
+              csv ? ",csv" : "");
+    return error_hint(p->err, "write --output table%s or --output %s", csv ? ", --output json" : "",
+                      csv ? "csv" : "json");
 }
 
 bool cli_parse(int argc, char **argv, struct cli_args *args, enum cli_wanted *wanted,

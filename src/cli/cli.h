@@ -24,6 +24,7 @@ struct cli_args {
     const char *url;   /* global --url, default http://127.0.0.1:8083 */
     const char *token; /* global --token or $PENSTOCK_TOKEN */
     bool json;         /* global --output json */
+    bool csv;          /* global --output csv, where the command knows it */
 };
 
 struct cli_command {
@@ -33,11 +34,12 @@ struct cli_command {
     const char *help;                 /* further lines, or NULL */
     const struct cli_option *options; /* ended by a NULL name; may be NULL */
     int min_positional, max_positional;
+    bool csv;                                /* --output csv is one of its forms */
     int (*run)(const struct cli_args *args); /* returns the exit code */
 };
 
-extern const struct cli_command cli_run, cli_sync, cli_check, cli_status, cli_pause, cli_resume,
-    cli_restart, cli_resync, cli_remove, cli_config, cli_version, cli_help;
+extern const struct cli_command cli_run, cli_sync, cli_check, cli_status, cli_query, cli_pause,
+    cli_resume, cli_restart, cli_resync, cli_remove, cli_config, cli_version, cli_help;
 
 /* The value of an option of the command; NULL if it was not given. */
 const char *cli_value(const struct cli_args *args, const char *option);

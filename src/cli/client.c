@@ -145,11 +145,10 @@ bool client_get_json(const struct cli_args *args, const char *path, json_t **out
     return ok;
 }
 
-bool client_post_json(const struct cli_args *args, const char *path, const char *json, json_t **out,
-                      bool *absent, struct error *err)
+bool client_post(const struct cli_args *args, const char *path, const char *json, int more_s,
+                 struct buf *body, bool *absent, struct error *err)
 {
-    struct buf body = {0};
-    CURL *c = request(args, path, &body);
+    CURL *c = request(args, path, body);
     /* Without a value: curl's own, of a form, is left out. */
     struct curl_slist *headers =
         curl_slist_append(NULL, json != NULL ? "Content-Type: application/json" : "Content-Type:");
@@ -163,8 +162,19 @@ bool client_post_json(const struct cli_args *args, const char *path, const char 
     curl_easy_setopt(c, CURLOPT_POST, 1L);
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, json != NULL ? json : "");
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    ok = perform(args, c, path, &body, absent, err) && parse(args, path, &body, out, err);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)(TOTAL_S + more_s));
+    ok = perform(args, c, path, body, absent, err);
     curl_slist_free_all(headers);
+    return ok;
+}
+
+bool client_post_json(const struct cli_args *args, const char *path, const char *json, json_t **out,
+                      bool *absent, struct error *err)
+{
+    struct buf body = {0};
+    bool ok =
+        client_post(args, path, json, 0, &body, absent, err) && parse(args, path, &body, out, err);
+
     buf_free(&body);
     return ok;
 }

@@ -18,6 +18,8 @@
 #include "util/buf.h"
 #include "util/causes.h"
 
+#include <stdatomic.h>
+
 struct warehouse;
 struct session;
 struct appender;
@@ -95,6 +97,24 @@ struct dialect {
     void (*retype)(struct buf *out, const struct load_column *was, const struct load_column *now);
 };
 
+/* A question of a person who reads the warehouse while the service runs. */
+struct question {
+    const char *sql;
+    int64_t max_rows;
+    size_t max_bytes; /* of the answer */
+    int timeout_ms;
+    const atomic_bool *cancelled; /* set by any thread: it ends soon, as ASK_BUSY */
+};
+
+enum ask_outcome {
+    ASK_DONE,
+    ASK_REFUSED,   /* no statement that may be run here */
+    ASK_FAILED,    /* the engine's own error: its words are in the message, values too */
+    ASK_TIMEOUT,   /* cut off at timeout_ms */
+    ASK_TOO_LARGE, /* the answer, or what is needed to find it */
+    ASK_BUSY       /* not now: the warehouse is opened again, or wants a pause for its upkeep */
+};
+
 struct warehouse_ops {
     const char *name; /* connector.class */
     const char *const *aliases;
@@ -141,6 +161,16 @@ struct warehouse_ops {
     /* After a batch or a load has been committed: the engine's own upkeep (checkpoints, vacuum).
      * Outside a transaction. May be NULL. */
     bool (*maintain)(struct session *s, bool idle, struct error *err);
+
+    /*
+     * Any thread, while the warehouse is open: runs one statement that only reads, in a session and
+     * transaction of its own, and appends {"columns":[{"name","type"}],"rows":[[..]],"truncated"}
+     * to json. The statement is foreign: it can neither change anything nor reach beyond the
+     * warehouse, and is bounded in time, rows, bytes and memory. NULL where people connect to the
+     * warehouse itself.
+     */
+    enum ask_outcome (*ask)(struct warehouse *w, const struct question *q, struct buf *json,
+                            struct error *err);
 
     /* docs/errors.md: the i-th row of what the engine's own errors mean; false: there are no more.
      * May be NULL. */

@@ -131,6 +131,7 @@ static enum outcome attempt(struct pipeline *p, struct error *err)
         outcome = OUTCOME_AGAIN;
     end_attempt(p);
     if (outcome == OUTCOME_FAILED && p->failed_side == SIDE_SINK) {
+        desk_close(p->o.desk, p->o.sink_name);
         p->o.warehouse->close(p->wh); /* DuckDB may have given up the file until it is opened */
         p->wh = NULL;
     }
@@ -355,6 +356,7 @@ bool pipeline_free(struct pipeline *p, struct error *err)
     if (!ok)
         *err = p->final_error;
     p->o.source->close(p->src);
+    desk_close(p->o.desk, p->o.sink_name);
     p->o.warehouse->close(p->wh);
     loads_forget_wants(p);
     arena_free(p->ahead_arena);

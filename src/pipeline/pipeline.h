@@ -13,6 +13,7 @@
 #include "avro/registry.h"
 #include "connectors.h"
 #include "state/board.h"
+#include "state/desk.h"
 #include "state/requests.h"
 
 struct pipeline;
@@ -25,6 +26,7 @@ struct pipeline_options {
     struct registry *registry;
     struct board *board;
     struct requests *requests; /* loads that people ask for; NULL with once */
+    struct desk *desk;         /* where people's questions come in; may be NULL */
     const char *paused;        /* as in pipeline_pause, from the start */
     bool once;                 /* load, then end; nothing stays at the source */
     bool fail_fast;            /* an error before the first load or stream ends it (sync) */

@@ -268,6 +268,7 @@ bool prepare_attempt(struct pipeline *p, struct error *err)
     p->failed_side = SIDE_SINK;
     if (p->wh == NULL && !p->o.warehouse->open(&p->wh, p->o.sink_config, err))
         return false;
+    desk_open(p->o.desk, p->o.sink_name, p->wh);
     if (!pipeline_connect(p, "books", false, &p->books.session, err) ||
         !books_open(&p->books, err) || !refuse_same_database(p, err) ||
         !books_checkpoint_read(&p->books, &p->checkpoint, err))

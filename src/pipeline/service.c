@@ -21,6 +21,7 @@ struct service {
     struct registry *registry;
     struct board *board;
     struct requests *requests; /* NULL: it ends after its load */
+    struct desk *desk;
     struct http_server *http;
     int port;
     struct pipeline **pipelines;
@@ -175,6 +176,7 @@ static bool start_pipelines(struct service *s, const struct service_options *o, 
         po.registry = s->registry;
         po.board = s->board;
         po.requests = s->requests;
+        po.desk = s->desk;
         po.paused = s->paused[s->npipelines] = paused_end(s, po.source_name, po.sink_name);
         if (!pipeline_start(&s->pipelines[s->npipelines], &po, err))
             return false;
@@ -213,13 +215,17 @@ bool service_start(struct service **out, const struct config_file *cfg,
     set_log_level(cfg->service);
     s->board = board_new(config_string(cfg->service, "name"));
     s->requests = o->once ? NULL : requests_new();
-    for (i = 0; i < cfg->nconnectors; i++)
+    s->desk = desk_new();
+    for (i = 0; i < cfg->nconnectors; i++) {
         board_add_connector(s->board, cfg->connectors[i].name, cfg->connectors[i].source != NULL,
                             cfg->connectors[i].config);
+        if (cfg->connectors[i].warehouse != NULL)
+            desk_add(s->desk, cfg->connectors[i].name, cfg->connectors[i].warehouse);
+    }
     if (make_dir(dir, err) && lock_data_dir(s, dir, err) && make_spool_dir(dir, err) &&
         open_registry(s, dir, err) && read_wishes(s, dir) &&
-        http_start(&s->http, cfg->service, s->board, s->requests, o->next_free_port, &s->port,
-                   err) &&
+        http_start(&s->http, cfg->service, s->board, s->requests, s->desk, o->next_free_port,
+                   &s->port, err) &&
         start_pipelines(s, o, err)) {
         *out = s;
         return true;
@@ -319,6 +325,7 @@ bool service_free(struct service *s, struct error *err)
         }
     }
     http_stop(s->http);
+    desk_free(s->desk);
     board_free(s->board);
     requests_free(s->requests);
     registry_close(s->registry);

@@ -31,6 +31,7 @@
 struct fixture {
     struct board *board;
     struct requests *requests;
+    struct desk *desk;
     struct config *service, *shop;
     struct http_server *server;
     int port;
@@ -98,7 +99,7 @@ static struct fixture *start(const char *token)
     fill(f);
     make_config(&f->service, "service", config_service_settings, pairs);
     f->requests = requests_new();
-    if (!http_start(&f->server, f->service, f->board, f->requests, false, &f->port, &err))
+    if (!http_start(&f->server, f->service, f->board, f->requests, f->desk, false, &f->port, &err))
         fail_msg("%s", err.message);
     assert_true(f->port > 0);
     return f;
@@ -578,7 +579,7 @@ static void test_snapshots_of_what_ends(void **state)
     posts(f, "/v1/connectors/once/snapshots", NULL, 409, "once ends after its first load");
     posts(f, SHOP, NULL, 202, "\"id\":1");
     http_stop(f->server);
-    if (!http_start(&f->server, f->service, f->board, NULL, false, &f->port, &err))
+    if (!http_start(&f->server, f->service, f->board, NULL, NULL, false, &f->port, &err))
         fail_msg("%s", err.message);
     posts(f, SHOP, NULL, 409, "shop ends after its first load");
     stop(f);
@@ -763,7 +764,7 @@ static void try_listen(const char *listen_text, const char *token, bool next_fre
     bool ok;
 
     make_config(&service, "service", config_service_settings, pairs);
-    ok = http_start(&s, service, b, NULL, next_free, &port, &err);
+    ok = http_start(&s, service, b, NULL, NULL, next_free, &port, &err);
     if (ok != (words == NULL) || (words && strstr(err.message, words) == NULL))
         fail_msg("listen %s: %s", listen_text, ok ? "started" : err.message);
     if (!ok) {
