@@ -158,7 +158,7 @@ static void test_check_and_identity(void **state)
     assert_true(ops->identity(f->w, id, sizeof(id), &f->err));
     assert_string_equal(id, want);
     assert_false(ops->identity(f->w, id, 4, &f->err));
-    assert_true(ops->check(f->w, &found, &f->err));
+    assert_true(ops->check(f->w, NULL, &found, &f->err));
     assert_int_equal(found.stops, 0);
     findings_free(&found);
 }
