@@ -85,6 +85,15 @@ static void fill_ident(struct error *err, const char *name, const char *value)
     buf_free(&b);
 }
 
+/* A name at a message's end; some stand in quotes there. */
+static void fill_object(struct error *err, const char *rest)
+{
+    char name[WORDS_MAX];
+
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(rest, "\""), rest);
+    fill_ident(err, "object", name);
+}
+
 /* "permission denied for KIND NAME" -> the GRANT that is missing. */
 static const char *hint_privilege(enum pg_side side, const char *message, const char **rest)
 {
@@ -109,7 +118,7 @@ static void give_hint(enum pg_side side, struct error *err, const PGconn *conn,
     error_hint(err, "%s", who != NULL ? who : row->side[side].who);
     fill_ident(err, "role", conn != NULL ? PQuser(conn) : NULL);
     fill_ident(err, "database", conn != NULL ? PQdb(conn) : NULL);
-    fill_ident(err, "object", rest);
+    fill_object(err, rest);
     error_fill(err, "rest", rest);
 }
 

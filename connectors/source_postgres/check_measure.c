@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_MS 400         /* how long is read */
-#define MIN_MS 20           /* less is no measurement */
-#define STEP_PAGES 256      /* 2 MB a statement */
-#define ASSUMED_RATE (20e6) /* bytes a second, where nothing could be measured */
+#define LOOK_MS 400                   /* how long is read */
+#define MIN_MS 20                     /* less is no measurement */
+#define STEP_PAGES 256                /* 2 MB a statement */
+#define ASSUMED_RATE (20.0 * 1048576) /* bytes a second, where nothing could be measured */
 
 struct sample {
     const struct catalog_table *table;
@@ -103,7 +103,7 @@ static int64_t all_bytes(const struct catalog *cat)
     int i;
 
     for (i = 0; i < cat->n; i++) {
-        if (cat->tables[i].table->est_bytes > 0)
+        if (cat->tables[i].table->est_bytes > 0 && cat->tables[i].log_refused == NULL)
             bytes += cat->tables[i].table->est_bytes;
     }
     return bytes;
@@ -127,7 +127,8 @@ void check_measure(struct pg_conn *c, struct arena *a, const struct catalog *cat
             check_size((int64_t)pages * 8192, read, sizeof(read)), m.leaf->schema, m.leaf->name,
             (long long)ms);
     else
-        plan->load_how = arena_printf(a, "assumed: %s/s, there is too little to measure it by",
-                                      check_size((int64_t)ASSUMED_RATE, text, sizeof(text)));
+        plan->load_how =
+            arena_printf(a, "assumed: %s/s, since too little could be read to measure it",
+                         check_size((int64_t)ASSUMED_RATE, text, sizeof(text)));
     plan->load_seconds = (double)bytes / (rate > 0 ? rate : ASSUMED_RATE);
 }

@@ -39,8 +39,8 @@ static const char facts_sql[] =
     "(SELECT setting::bigint << 10 FROM pg_catalog.pg_settings WHERE name = "
     "'logical_decoding_work_mem'), pg_catalog.pg_backend_pid(), "
     "current_setting('row_security') = 'off' AND current_setting('IntervalStyle') = 'postgres' AND "
-    "current_setting('TimeZone') = 'UTC' AND current_setting('bytea_output') = 'hex' AND "
-    "current_setting('search_path') = ''";
+    "current_setting('TimeZone') = 'UTC' AND current_setting('bytea_output') = "
+    "'hex'";
 
 static int64_t number(const PGresult *res, int col, int64_t unknown)
 {

@@ -154,9 +154,7 @@ static void add_refusal(struct findings *out, const char *subject, const char *r
     error_set(&e, ERROR_DATA, "%.*s: it is not replicated",
               (int)(cut != NULL ? (size_t)(cut - refused) : strlen(refused)), refused);
     error_hint(&e, "%s", cut != NULL ? cut + 2 : "");
-    findings_add_error(out, subject, &e);
-    out->newest->severity = FINDING_WARNING;
-    out->stops--;
+    findings_add_warning(out, subject, &e);
 }
 
 static void judge_table(const struct tables_check *k, const struct catalog_table *ct)
@@ -305,15 +303,18 @@ static void left_out(const struct tables_check *k, struct arena *a, struct plan_
 
 static void judge_whole(const struct tables_check *k, const struct source_plan *plan)
 {
+    bool forgotten = false; /* rights, of which more is said elsewhere */
     int i, refused = 0;
 
-    for (i = 0; i < plan->n; i++)
+    for (i = 0; i < plan->n; i++) {
         refused += !plan->tables[i].will_run;
+        forgotten |= !k->cat->tables[i].may_select || k->cat->tables[i].row_security;
+    }
     if (plan->n == 0)
         findings_add(k->out, FINDING_WARNING, "source",
                      "set table.include.list to regular expressions for the whole SCHEMA.TABLE",
                      "the settings select no table of database %s", k->s->facts.database);
-    else if (refused == plan->n)
+    else if (refused == plan->n && !forgotten)
         findings_add(k->out, FINDING_STOPS, "source",
                      "mend what is said of each table, or select others (table.include.list)",
                      "none of the %d selected tables can be replicated", plan->n);

@@ -183,7 +183,7 @@ static void make_target(struct check *c, struct check_pair *p, struct check_tabl
     if (!target_new(c->arena, t, p->sink->warehouse->dialect, at->target_schema, at->target_name,
                     &target, &err)) {
         subject_of(t, subject, sizeof(subject));
-        findings_add_error(&c->findings, subject, &err);
+        findings_add_warning(&c->findings, subject, &err);
         if (at->refused == NULL)
             at->refused = arena_printf(c->arena, "%s; %s", err.message, err.hint);
         return;

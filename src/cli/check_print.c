@@ -55,19 +55,22 @@ static const char *text(const json_t *o, const char *key)
 /* s from column `at` on, further lines indented by `indent`; ends with a line's end. */
 static void wrap(const char *s, int at, int indent, int width)
 {
+    bool begun = false; /* something stands in the line */
+
     while (*s != '\0') {
         size_t n = strcspn(s, " ");
         char word[2048];
 
         snprintf(word, sizeof(word), "%.*s", (int)(n < sizeof(word) ? n : sizeof(word) - 1), s);
-        if (at > indent && at + 1 + length(word) > width) {
+        if (begun && at + 1 + length(word) > width) {
             printf("\n%*s", indent, "");
             at = indent;
-        } else if (at > indent) {
+        } else if (begun) {
             putchar(' ');
             at++;
         }
         fputs(word, stdout);
+        begun = true;
         at += length(word);
         s += n;
         s += strspn(s, " ");
@@ -160,9 +163,9 @@ static void measure(struct layout *l, const json_t *tables)
 
     l->width = terminal_width();
     l->cols[NAME] = 5;
-    l->cols[ROWS] = 13;
+    l->cols[ROWS] = 12;
     l->cols[SIZE] = 8;
-    l->cols[IDENTITY] = 18;
+    l->cols[IDENTITY] = 16;
     json_array_foreach(tables, i, t)
     {
         full_name(t, name, sizeof(name));

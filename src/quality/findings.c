@@ -97,7 +97,8 @@ static size_t statement_length(const char *sql)
     return n;
 }
 
-void findings_add_error(struct findings *f, const char *subject, const struct error *err)
+static void add_from_error(struct findings *f, enum finding_severity severity, const char *subject,
+                           const struct error *err)
 {
     const char *sql = find_statement(err->hint);
     struct buf words = {0};
@@ -114,11 +115,21 @@ void findings_add_error(struct findings *f, const char *subject, const struct er
     } else {
         buf_puts(&words, err->hint);
     }
-    findings_add(f, FINDING_STOPS, subject, buf_cstr(&words), "%s%s%s%s", err->message,
+    findings_add(f, severity, subject, buf_cstr(&words), "%s%s%s%s", err->message,
                  err->sqlstate[0] ? " (" : "", err->sqlstate, err->sqlstate[0] ? ")" : "");
     if (sql != NULL)
         findings_sql(f, "%.*s", (int)n, sql);
     buf_free(&words);
+}
+
+void findings_add_error(struct findings *f, const char *subject, const struct error *err)
+{
+    add_from_error(f, FINDING_STOPS, subject, err);
+}
+
+void findings_add_warning(struct findings *f, const char *subject, const struct error *err)
+{
+    add_from_error(f, FINDING_WARNING, subject, err);
 }
 
 void finding_fix(const struct finding *f, struct buf *out)

@@ -37,6 +37,8 @@ void findings_fix(struct findings *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void findings_sql(struct findings *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A hint "... run: STATEMENT[; words]" becomes words and a statement. */
 void findings_add_error(struct findings *f, const char *subject, const struct error *err);
+/* The same of what stops one table only, while the others run. */
+void findings_add_warning(struct findings *f, const char *subject, const struct error *err);
 /* The whole fix in one line: words, then the statements. Appends nothing if there is none. */
 void finding_fix(const struct finding *f, struct buf *out);
 /* Errors first, then warnings; otherwise in the order in which they were added. */
