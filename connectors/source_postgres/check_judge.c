@@ -285,13 +285,15 @@ struct masking {
     const char *in;
     char *out;
     size_t n, size;
+    bool cut;
 };
 
 static void emit(struct masking *m, char c)
 {
     if (c == ' ' && (m->n == 0 || m->out[m->n - 1] == ' '))
         return;
-    if (m->n + 1 < m->size)
+    m->cut |= m->n + 1 >= m->size;
+    if (!m->cut)
         m->out[m->n++] = c;
 }
 
@@ -380,9 +382,9 @@ void check_mask_query(const char *sql, char *out, size_t size)
     struct masking m = {.in = sql, .out = out, .size = size};
     const char *p = sql;
 
-    while (*p != '\0' && m.n + 1 < size)
+    while (*p != '\0' && !m.cut)
         p = mask_piece(&m, p);
-    if (*p != '\0') { /* a character that may have been cut */
+    if (m.cut) { /* a character that may have been cut */
         while (m.n > 0 && ((unsigned char)out[m.n - 1] & 0xc0) == 0x80)
             m.n--;
         if (m.n > 0 && (unsigned char)out[m.n - 1] >= 0xc0)

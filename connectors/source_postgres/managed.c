@@ -5,7 +5,9 @@
  */
 #include "source_postgres/managed.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Settings and roles that only the service has. A name without the setting reads as NULL. */
@@ -31,6 +33,7 @@ struct service {
     const char *wal_level; /* how it becomes logical */
     const char *setting;   /* how NAME (%1$s) is set to VALUE (%2$s) */
     const char *restart;   /* what a setting that is read at the start needs besides */
+    bool bare;             /* values are numbers in the setting's own unit */
     const char *direct;    /* where the server itself is, past the service's pooler */
 };
 
@@ -52,6 +55,7 @@ static const struct service services[MANAGED_COUNT] = {
                          "writer instance",
             .setting = "in the cluster's own DB cluster parameter group set %1$s = %2$s",
             .restart = ", then reboot the writer instance",
+            .bare = true,
             .direct = "set database.hostname to the cluster's writer endpoint, not to RDS Proxy",
         },
     [MANAGED_RDS] =
@@ -63,6 +67,7 @@ static const struct service services[MANAGED_COUNT] = {
                          "(wal_level follows it), then reboot the instance",
             .setting = "in the instance's own DB parameter group set %1$s = %2$s",
             .restart = ", then reboot the instance",
+            .bare = true,
             .direct = "set database.hostname to the instance's endpoint, not to RDS Proxy",
         },
     [MANAGED_CLOUDSQL] =
@@ -76,6 +81,7 @@ static const struct service services[MANAGED_COUNT] = {
             .setting = "set the flag %1$s: gcloud sql instances patch INSTANCE "
                        "--database-flags=%1$s=%2$s (name every flag that is to stay)",
             .restart = "; the instance restarts",
+            .bare = true,
             .direct = "set database.hostname and database.port to the instance's own address, port "
                       "5432",
         },
@@ -114,6 +120,7 @@ static const struct service services[MANAGED_COUNT] = {
             .setting = "set the server parameter: az postgres flexible-server parameter set "
                        "--resource-group GROUP --server-name SERVER --name %1$s --value %2$s",
             .restart = "; then restart the server",
+            .bare = true,
             .direct = "set database.port to 5432, the server itself, not 6432, its PgBouncer",
         },
 };
@@ -150,15 +157,39 @@ const char *managed_name(enum managed m)
     return services[m].name;
 }
 
-/* A value as a console takes it: without SQL's quotes. */
-static void unquoted(const char *value, char *out, size_t size)
+static int64_t unit_factor(const char *unit)
 {
-    size_t n = strlen(value);
+    static const struct {
+        const char *unit;
+        int64_t factor; /* into ms, or kB */
+    } units[] = {{"s", 1000}, {"MB", 1024}, {"GB", 1 << 20}};
+    size_t i;
 
-    if (n >= 2 && value[0] == '\'' && value[n - 1] == '\'')
-        snprintf(out, size, "%.*s", (int)n - 2, value + 1);
-    else
-        snprintf(out, size, "%s", value);
+    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(unit, units[i].unit) == 0)
+            return units[i].factor;
+    }
+    return 1;
+}
+
+/* A value as a console takes it: without SQL's quotes, and, where bare, as a number in the unit
+ * that pg_settings says: parameter groups and flags know no other. */
+static void plain_value(const char *name, const char *value, bool bare, char *out, size_t size)
+{
+    char text[64], *unit;
+    int64_t n;
+
+    snprintf(text, sizeof(text), "%s", value[0] == '\'' ? value + 1 : value);
+    text[strcspn(text, "'")] = '\0';
+    n = strtoll(text, &unit, 10);
+    if (!bare || unit == text || *unit == '\0') {
+        snprintf(out, size, "%s", text);
+        return;
+    }
+    n *= unit_factor(unit);
+    if (strcmp(name, "max_slot_wal_keep_size") == 0)
+        n /= 1024; /* in MB */
+    snprintf(out, size, "%lld", (long long)n);
 }
 
 void managed_fix_setting(enum managed m, const char *name, const char *value, bool restart,
@@ -179,7 +210,7 @@ void managed_fix_setting(enum managed m, const char *name, const char *value, bo
         findings_fix(out, "%s", s->wal_level);
         return;
     }
-    unquoted(value, plain, sizeof(plain));
+    plain_value(name, value, s->bare, plain, sizeof(plain));
     snprintf(words, sizeof(words), s->setting, name, plain);
     findings_fix(out, "%s%s", words, restart ? s->restart : "");
 }

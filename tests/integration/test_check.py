@@ -539,7 +539,6 @@ class PgBouncer:
         self.process.wait(10)
 
 
-@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="no pgbouncer here")
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_pgbouncer(source, db, duck, mode):
     """It refuses `options`; told to ignore them, it hides the settings; were those by chance the
