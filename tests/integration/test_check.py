@@ -11,7 +11,7 @@ import tempfile
 import uuid
 
 import pytest
-from harness import (BUILD, PENSTOCK, Postgres, as_server_user, base, free_port, quote, to_duckdb,
+from harness import (PENSTOCK, Postgres, as_server_user, base, free_port, to_duckdb,
                      to_postgres, wait_for)
 
 
@@ -614,15 +614,61 @@ def test_lines_fit_the_terminal(source, db, duck, width):
     assert "Nothing stops a run." in lines
 
 
-def test_help_and_document_name_the_json(source, db, duck):
-    """docs/postgres.md names every field that the JSON form has."""
+# ----------------------------------------------------------------------------- the document
+
+def page():
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/postgres.md")) as f:
+        return f.read()
+
+
+def test_the_document_names_the_json(source, db, duck):
+    """Every field that the JSON form has."""
     source.script(SHAPES, db)
     r = between(source, db, f"duckdb:{duck}").json
-    with open(os.path.join(os.path.dirname(__file__), "../../docs/postgres.md")) as f:
-        page = f.read()
     fields = set(r) | set(r["sources"][0]) | set(r["findings"][0])
     for t in r["tables"]:
         fields |= set(t)
         for c in t["columns"]:
             fields |= set(c)
-    assert [x for x in sorted(fields) if f"`{x}`" not in page] == []
+    assert [x for x in sorted(fields) if f"`{x}`" not in page()] == []
+
+
+def test_the_commands_of_the_document(run_folder):
+    """All of its SQL, in its order, on a server that has nothing; then check finds no error."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page(), re.M | re.S)
+    assert {kind for kind, _ in blocks} == {"sh", "sql"} and len(blocks) > 8
+    s = Postgres(wal_level="replica")
+    try:
+        s.create("shop")
+        s.sql("DROP TABLE fence", "shop")
+        s.script("CREATE TABLE customers (id bigint PRIMARY KEY, name text); "
+                 "CREATE TABLE orders (id bigint PRIMARY KEY)", "shop")
+        for kind, text in blocks:
+            for sql in text.split(";\n") if kind == "sql" else []:
+                if sql.strip():
+                    s.sql(sql, "shop")
+        s.restart()
+        shell = [text for kind, text in blocks if kind == "sh"]
+        assert len(shell) == 2
+        for text in shell:
+            words = text.split()
+            assert words[:2] == ["penstock", "check"]
+            words = [w.replace("HOST", f"127.0.0.1:{s.port}") for w in words[1:]]
+            r = subprocess.run([PENSTOCK, *words], capture_output=True, text=True, timeout=60,
+                               cwd=tempfile.mkdtemp(dir=base()))
+            assert r.returncode in (0, 1), r.stderr
+        errors = [f for f in json.loads(r.stdout)["findings"] if f["severity"] == "error"]
+        # the document's publication has the name that a file with topic.prefix shop gives
+        assert [e["message"] for e in errors] == [
+            "role penstock may not make the publication, since it does not own the tables"], errors
+        config = {"connectors": {
+            "shop": {"connector.class": "postgres", "topic.prefix": "shop",
+                     "database.hostname": "127.0.0.1", "database.port": str(s.port),
+                     "database.user": "penstock", "database.password": "secret",
+                     "database.dbname": "shop"},
+            "warehouse": {"connector.class": "duckdb", "topics.regex": "shop\\..*",
+                          "connection.url": f"duckdb:{base()}/doc.duckdb"}}}
+        report = Report("-c", write(config), code=0)
+        assert report.json["sources"][0]["tables"] == 4 and not report.json["sources"][0]["refused"]
+    finally:
+        s.stop()
