@@ -164,6 +164,26 @@ bool books_load_remove(struct books *b, uint32_t oid, int64_t load, struct error
            delete_of_load(b, "snapshot_chunks", oid, load, err);
 }
 
+bool books_loads_of(struct books *b, struct arena *a, uint32_t oid, int64_t **loads, int *n,
+                    struct error *err)
+{
+    struct buf sql = {0};
+    struct rowset r;
+    bool ok;
+    int i;
+
+    buf_puts(&sql, "SELECT load FROM penstock.tables");
+    books_where_table(&sql, b, oid);
+    buf_puts(&sql, " ORDER BY load");
+    ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
+    buf_free(&sql);
+    *n = ok ? r.nrows : 0;
+    *loads = arena_calloc(a, (size_t)*n + 1, sizeof(**loads));
+    for (i = 0; i < *n; i++)
+        (*loads)[i] = books_int(rowset_get(&r, i, 0));
+    return ok;
+}
+
 bool books_load_abandon(struct books *b, uint32_t oid, int64_t load, struct error *err)
 {
     struct buf sql = {0};
@@ -190,8 +210,8 @@ static bool update_load(struct books *b, struct buf *sql, uint32_t oid, int64_t 
         return false;
     if (n == 1)
         return true;
-    return error_set(err, ERROR_CONFLICT, "load %lld of table %u is not ours any more",
-                     (long long)load, oid);
+    return error_cause(err, CAUSE_LOAD_TAKEN, "load %lld of table %u is not ours any more",
+                       (long long)load, oid);
 }
 
 bool books_table_state(struct books *b, uint32_t oid, int64_t load, enum table_state state,
