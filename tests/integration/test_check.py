@@ -194,6 +194,15 @@ def test_rights_at_the_warehouse(source, db, warehouse, wdb):
         warehouse.script(f"DROP OWNED BY {user}; DROP ROLE {user}", wdb)
 
 
+def test_an_old_warehouse(source, db):
+    old = Postgres(version=14, role="warehouse")
+    try:
+        e = between(source, db, old.url(), code=1).find("MERGE needs 15 or later", "error")
+        assert e["subject"] == "warehouse" and "upgrade" in e["fix"]
+    finally:
+        old.stop()
+
+
 # ---------------------------------------------------------------------------------- the plan
 
 SHAPES = """
