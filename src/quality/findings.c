@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-static char *format(const char *fmt, va_list ap)
+PRINTF_LIKE(1, 0) static char *format(const char *fmt, va_list ap)
 {
     va_list again;
     char *text;
