@@ -26,9 +26,10 @@ struct source_reader; /* one connection that reads under a point */
 
 /* Who the source is: compared with the checkpoint before anything is read. */
 struct source_identity {
-    char system[64];   /* Postgres: system_identifier */
-    uint32_t timeline; /* Postgres: timeline id */
-    char database[64]; /* name */
+    char system[64];         /* Postgres: system_identifier */
+    uint32_t timeline;       /* Postgres: timeline id */
+    char timeline_began[32]; /* position at which it forked off; "": the first, or not known */
+    char database[64];       /* name */
     uint32_t database_oid;
     char mark[64];    /* Postgres: slot name */
     char version[64]; /* for people: "PostgreSQL 15.20" */
@@ -126,8 +127,9 @@ struct source_ops {
     bool (*mark_read)(struct source *s, struct mark *m, struct error *err);
     bool (*mark_drop)(struct source *s, struct error *err);
     /*
-     * The server is on another timeline than `was`: does its history contain all of the log up to
-     * position (the fork lies at or behind it)? why: if not, the reason, for a person.
+     * The server is on another timeline than `was`, or on one of that number that is not known to
+     * have begun there: does its history contain all of the log up to position (the fork lies at
+     * or behind it)? why: if not, the reason, for a person.
      */
     bool (*timeline_follows)(struct source *s, const struct source_identity *was,
                              const char *position, bool *follows, char *why, size_t size,

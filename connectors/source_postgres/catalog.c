@@ -12,6 +12,8 @@
 
 #include "source_postgres/catalog_internal.h"
 #include "source_postgres/publication.h"
+#include "source_postgres/watch_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -381,6 +383,30 @@ static bool read_leaves(struct catalog_reading *r, struct error *err)
     return true;
 }
 
+/* struct table's membership. */
+static bool read_memberships(struct catalog_reading *r, struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    bool ok;
+    int i;
+
+    if (r->pub == NULL || !r->pub->exists)
+        return true;
+    watch_membership_sql(r->s, buf_cstr(&r->oids), &sql);
+    ok = pg_query(r->conn, "reading the publication's entries", buf_cstr(&sql), &res, err);
+    buf_free(&sql);
+    if (!ok)
+        return false;
+    for (i = 0; i < PQntuples(res); i++) {
+        struct catalog_table *ct = map_get_u32(r->by_oid, get_oid(res, i, 0));
+
+        ct->table->membership = arena_strdup(r->arena, PQgetvalue(res, i, 1));
+    }
+    PQclear(res);
+    return true;
+}
+
 /* A table that was dropped between two of our queries looks like one without columns. */
 static bool forget_gone(struct catalog_reading *r, struct error *err)
 {
@@ -419,8 +445,8 @@ bool catalog_read(struct source *s, struct pg_conn *c, struct arena *a,
     r.out = out;
     r.by_oid = map_new();
     ok = select_tables(&r, err) &&
-         (out->n == 0 ||
-          (read_leaves(&r, err) && catalog_read_columns(&r, err) && forget_gone(&r, err)));
+         (out->n == 0 || (read_leaves(&r, err) && read_memberships(&r, err) &&
+                          catalog_read_columns(&r, err) && forget_gone(&r, err)));
     for (i = 0; ok && i < out->n; i++) {
         catalog_judge(&r, &out->tables[i]);
         table_name_fields(a, out->tables[i].table, s->settings.prefix);

@@ -143,6 +143,17 @@ void relations_announce(struct relations *rs, const struct pgoutput_relation *r)
     rel->r.columns = cols;
     rel->announced = true;
     rel->state = RELATION_NEW;
+    rs->leaf = rs->root != 0 && rs->leaf == 0 ? r->oid : 0;
+    if (rs->leaf == 0)
+        rs->root = rel->table != NULL && rel->table->leaves != NULL ? r->oid : 0;
+}
+
+uint32_t relations_take_leaf(struct relations *rs, uint32_t oid)
+{
+    uint32_t leaf = rs->root == oid ? rs->leaf : 0;
+
+    rs->root = rs->leaf = 0;
+    return leaf;
 }
 
 struct relation *relations_find(const struct relations *rs, uint32_t oid)

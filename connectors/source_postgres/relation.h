@@ -49,6 +49,8 @@ struct relations {
     struct source *source;
     struct map *by_oid;
     struct arena *scratch; /* of one judgement */
+    /* The last two R messages, if nothing came since: a root's, and one that followed it. */
+    uint32_t root, leaf;
     /* shape_ask, but for tests without a server. */
     bool (*ask)(struct source *s, struct arena *a, const struct table *t,
                 const struct pgoutput_relation *r, uint32_t xid, struct shape *out,
@@ -64,6 +66,12 @@ MUST_CHECK bool relations_prepare(struct relations *rs, const struct stream_tabl
 void relations_install(struct relations *rs, const struct stream_table *t);
 /* Keeps a copy of an R message. */
 void relations_announce(struct relations *rs, const struct pgoutput_relation *r);
+/*
+ * A row of that oid follows (0: something else): does it come from a leaf that was announced just
+ * now? 0: none. Under publish_via_partition_root the server announces first the root, then the
+ * leaf, before the leaf's first row, which carries the root's oid.
+ */
+uint32_t relations_take_leaf(struct relations *rs, uint32_t oid);
 /* NULL: never announced. */
 struct relation *relations_find(const struct relations *rs, uint32_t oid);
 /*

@@ -10,6 +10,7 @@
 
 #include "common/pg_error.h"
 #include "source_postgres/check.h"
+#include "source_postgres/heartbeat.h"
 #include "source_postgres/point.h"
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
@@ -67,6 +68,12 @@ static const struct setting settings[] = {
      .min = 1,
      .max = 1048576,
      .doc = "Heap pages (of 8 kB) that one short transaction of a snapshot reads."},
+    {.name = "heartbeat.action.query",
+     .type = SETTING_STRING,
+     .doc = "SQL that is run at the source every heartbeat.interval.ms while it is followed, for "
+            "instance UPDATE monitor.beat SET at = now(): on a quiet database a replicated table "
+            "of your own then shows how fresh the copy is. It must be quick (10 s) and leave no "
+            "transaction open."},
     {.name = NULL},
 };
 
@@ -197,6 +204,7 @@ static void source_close(struct source *s)
         return;
     stream_stop(s);
     watch_free(s->watch);
+    heartbeat_free(s->heartbeat);
     pg_conn_close(s->control);
     pg_cancel_close(&s->cancel);
     pg_cancel_close(&s->wake);
@@ -211,6 +219,7 @@ static bool source_open(struct source **out, const struct config *cfg, struct er
     pg_cancel_init(&s->cancel);
     pg_cancel_init(&s->wake);
     s->watch = watch_new(s);
+    s->heartbeat = heartbeat_new(s);
     if (!take_settings(s, err)) {
         source_close(s);
         return false;
@@ -314,6 +323,7 @@ bool pg_control(struct source *s, struct pg_conn **out, struct error *err)
     }
     memcpy(f.system, s->facts.system, sizeof(f.system));
     f.timeline = s->facts.timeline;
+    f.timeline_began = s->facts.timeline_began;
     s->facts = f;
     s->has_facts = true;
     *out = s->control;
@@ -323,15 +333,8 @@ bool pg_control(struct source *s, struct pg_conn **out, struct error *err)
 bool pg_identify(struct source *s, struct pg_facts *f, struct error *err)
 {
     struct pg_conn *c = NULL;
-    PGresult *res = NULL;
-    bool ok = pg_conn_open(&c, &s->target, "identify", true, err) &&
-              pg_query(c, "identifying the server", "IDENTIFY_SYSTEM", &res, err);
+    bool ok = pg_conn_open(&c, &s->target, "identify", true, err) && timeline_identify(c, f, err);
 
-    if (ok) {
-        snprintf(f->system, sizeof(f->system), "%s", PQgetvalue(res, 0, 0));
-        f->timeline = (uint32_t)pg_int(res, 0, 1);
-    }
-    PQclear(res);
     pg_conn_close(c);
     return ok;
 }
@@ -349,6 +352,8 @@ static bool source_connect(struct source *s, struct source_identity *id, struct 
     memset(id, 0, sizeof(*id));
     snprintf(id->system, sizeof(id->system), "%s", s->facts.system);
     id->timeline = s->facts.timeline;
+    if (s->facts.timeline_began != 0)
+        pg_lsn_text(s->facts.timeline_began, id->timeline_began, sizeof(id->timeline_began));
     snprintf(id->database, sizeof(id->database), "%s", s->facts.database);
     id->database_oid = s->facts.database_oid;
     snprintf(id->mark, sizeof(id->mark), "%s", s->settings.slot);

@@ -38,6 +38,7 @@ struct pg_facts {
     char wal_level[16];
     char system[64];
     uint32_t timeline;
+    uint64_t timeline_began; /* where it forked off; 0: the first, or not known */
     uint32_t database_oid;
     char database[PG_NAME_SIZE];
     char encoding[32];
@@ -63,6 +64,7 @@ struct source {
     struct pg_facts facts;
     struct pg_stream *stream; /* NULL unless streaming */
     struct watch *watch;
+    struct heartbeat *heartbeat;
 
     /* Shared with other threads. */
     _Atomic uint64_t acked;   /* the checkpoint's position */
@@ -76,7 +78,7 @@ extern const struct source_ops source_postgres_ops;
 /* The control connection, made if there is none; ERROR_RETRY if the server behind the address is
  * not the one that connect met. */
 MUST_CHECK bool pg_control(struct source *s, struct pg_conn **out, struct error *err);
-/* IDENTIFY_SYSTEM into f->system and f->timeline, over a short walsender session. */
+/* What timeline_identify says, over a short walsender session. */
 MUST_CHECK bool pg_identify(struct source *s, struct pg_facts *f, struct error *err);
 /* True if the settings select schema.name; never system schemas nor our own. */
 bool pg_selects(const struct source *s, const char *schema, const char *name);

@@ -11,6 +11,7 @@
 #include "source_postgres/stream.h"
 
 #include "common/pg_error.h"
+#include "source_postgres/heartbeat.h"
 #include "source_postgres/point.h"
 #include "source_postgres/slot.h"
 #include "source_postgres/stream_internal.h"
@@ -145,6 +146,7 @@ void stream_stop(struct source *s)
 {
     if (s->watch != NULL)
         watch_stop(s->watch);
+    heartbeat_stop(s->heartbeat);
     stream_free(s->stream);
     s->stream = NULL;
 }
@@ -356,6 +358,7 @@ bool stream_poll(struct source *s, int timeout_ms, const struct change_sink *sin
             !stream_tell_idle(st, sink, false, err) || !keep_up(st, err) ||
             !watch_poll(s->watch, sink, err))
             return false;
+        heartbeat_poll(s->heartbeat);
         *drained = !more;
         if (got)
             st->heard_ms = clock_mono_ms();

@@ -10,6 +10,7 @@
  */
 #include "source_postgres/row.h"
 #include "source_postgres/stream_internal.h"
+#include "source_postgres/watch.h"
 #include "util/causes.h"
 #include "util/clock.h"
 
@@ -105,6 +106,17 @@ static bool wanted(struct pg_stream *st, uint32_t oid, const struct change_sink 
     return true;
 }
 
+/* The row is the first of a leaf since it was announced: is that one which nobody knows? */
+static bool tell_leaf(struct pg_stream *st, const struct relation *rel, uint32_t leaf,
+                      const struct change_sink *sink, struct error *err)
+{
+    if (leaf == 0 || leaf == rel->oid || table_lists_leaf(rel->table->leaves, leaf))
+        return true;
+    watch_leaf(st->source->watch, rel->oid, leaf);
+    return sink->leaf == NULL ||
+           (begin(st, sink, err) && sink->leaf(sink->ctx, rel->table, leaf, err));
+}
+
 /* A NULL where the table has none: it is altered first. */
 static bool hand_on_row(struct pg_stream *st, struct relation *rel, struct change *c,
                         const struct change_sink *sink, struct error *err)
@@ -124,16 +136,18 @@ static bool on_row(struct pg_stream *st, const uint8_t *data, size_t len, uint64
     struct pgoutput_message m;
     struct change c = {.lsn = lsn};
     struct relation *rel;
-    uint32_t oid;
+    uint32_t oid, leaf;
 
     if (len < 1 + sizeof(oid))
         return pgoutput_decode(&st->decoder, st->message, data, len, &m, err);
     memcpy(&oid, data + 1, sizeof(oid));
+    leaf = relations_take_leaf(st->relations, be32toh(oid));
     if (!wanted(st, be32toh(oid), sink, &rel, err))
         return false;
     if (rel == NULL)
         return true;
-    return pgoutput_decode(&st->decoder, st->message, data, len, &m, err) &&
+    return tell_leaf(st, rel, leaf, sink, err) &&
+           pgoutput_decode(&st->decoder, st->message, data, len, &m, err) &&
            row_change(rel, &st->decoder, &m, st->message, &c, err) &&
            hand_on_row(st, rel, &c, sink, err);
 }
@@ -143,6 +157,7 @@ static bool on_truncate(struct pg_stream *st, const struct pgoutput_truncate *t,
 {
     int i;
 
+    relations_take_leaf(st->relations, 0); /* what was announced is for this */
     for (i = 0; i < t->count; i++) {
         struct change c = {.op = CHANGE_TRUNCATE, .lsn = lsn};
         struct relation *rel;

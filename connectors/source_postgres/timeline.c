@@ -76,15 +76,14 @@ static bool take_entry(struct cursor *line, uint32_t *tli, uint64_t *lsn)
     return take_lsn(line, lsn);
 }
 
-bool timeline_history(const char *text, size_t len, uint32_t current, uint32_t was, bool *found,
-                      uint64_t *left, struct error *err)
+bool timeline_history(const char *text, size_t len, uint32_t current, uint32_t was,
+                      struct timeline_past *out, struct error *err)
 {
     struct cursor all = {text, text + len};
     uint32_t last = 0;
     int number;
 
-    *found = false;
-    *left = 0;
+    memset(out, 0, sizeof(*out));
     for (number = 1; all.p < all.end; number++) {
         struct cursor line = take_line(&all);
         uint32_t tli;
@@ -102,30 +101,27 @@ bool timeline_history(const char *text, size_t len, uint32_t current, uint32_t w
                              "history of timeline %u, line %d: timeline %u is out of order",
                              current, number, tli);
         last = tli;
-        if (tli == was || (*found && lsn < *left))
-            *left = lsn;
-        *found |= tli == was;
+        if (tli < was)
+            out->began = lsn;
+        if (tli == was || (out->found && lsn < out->left))
+            out->left = lsn;
+        out->found |= tli == was;
     }
     return true;
 }
 
 /* *res stays NULL if the server has no such history; why says so. */
-static bool fetch(struct source *s, PGresult **res, char *why, size_t size, struct error *err)
+static bool fetch(struct pg_conn *w, uint32_t current, PGresult **res, char *why, size_t size,
+                  struct error *err)
 {
-    uint32_t current = s->facts.timeline;
-    struct pg_conn *c = NULL;
     struct error failed;
     char sql[48];
-    bool ok;
 
     *res = NULL;
     snprintf(sql, sizeof(sql), "TIMELINE_HISTORY %u", current);
-    if (!pg_conn_open(&c, &s->target, "timeline", true, err))
-        return false;
-    ok = pg_query(c, "reading the timeline's history", sql, res, &failed);
-    pg_conn_close(c);
-    if (ok)
-        return true;
+    if (pg_query(w, "reading the timeline's history", sql, res, &failed))
+        return (PQntuples(*res) == 1 && PQnfields(*res) == 2) ||
+               error_set(err, ERROR_FATAL, "reading the timeline's history: unexpected answer");
     if (strcmp(failed.sqlstate, "58P01") == 0) {
         snprintf(why, size, "the server has no history of timeline %u (%s)", current,
                  failed.message);
@@ -136,35 +132,67 @@ static bool fetch(struct source *s, PGresult **res, char *why, size_t size, stru
     return false;
 }
 
-static bool judge(const struct source *s, const PGresult *res, uint32_t was, uint64_t position,
-                  bool *follows, char *why, size_t size, struct error *err)
+static bool parse(const PGresult *res, uint32_t current, uint32_t was, struct timeline_past *out,
+                  struct error *err)
 {
-    uint32_t current = s->facts.timeline;
-    char at[PG_LSN_SIZE];
-    uint64_t left;
-    bool found;
+    return timeline_history(PQgetvalue(res, 0, 1), (size_t)PQgetlength(res, 0, 1), current, was,
+                            out, err);
+}
 
-    if (PQntuples(res) != 1 || PQnfields(res) != 2)
-        return error_set(err, ERROR_FATAL, "reading the timeline's history: unexpected answer");
-    if (!timeline_history(PQgetvalue(res, 0, 1), (size_t)PQgetlength(res, 0, 1), current, was,
-                          &found, &left, err))
-        return error_hint(err,
-                          "mend %08X.history in the server's pg_wal, or set snapshot.mode to "
-                          "when_needed and restart: all tables are loaded again",
-                          current);
-    *follows = found && position <= left;
-    if (!found)
-        snprintf(why, size, "timeline %u is not in the history of timeline %u", was, current);
-    else if (!*follows)
-        snprintf(why, size, "timeline %u was left at %s, before that", was,
-                 pg_lsn_text(left, at, sizeof(at)));
-    return true;
+bool timeline_identify(struct pg_conn *w, struct pg_facts *f, struct error *err)
+{
+    struct timeline_past past = {0};
+    PGresult *res = NULL;
+    struct error broken;
+    char why[300];
+    bool ok = pg_query(w, "identifying the server", "IDENTIFY_SYSTEM", &res, err);
+
+    if (ok && PQntuples(res) != 1)
+        ok = error_set(err, ERROR_RETRY, "identifying the server: no answer");
+    if (ok) {
+        snprintf(f->system, sizeof(f->system), "%s", PQgetvalue(res, 0, 0));
+        f->timeline = (uint32_t)pg_int(res, 0, 1);
+        f->timeline_began = 0;
+    }
+    PQclear(res);
+    if (!ok || f->timeline <= 1)
+        return ok;
+    ok = fetch(w, f->timeline, &res, why, sizeof(why), err);
+    /* A history that cannot be read matters only to a checkpoint that has to be held against it. */
+    if (ok && res != NULL && parse(res, f->timeline, f->timeline, &past, &broken))
+        f->timeline_began = past.began;
+    PQclear(res);
+    return ok;
+}
+
+/* Why the log is not known to be that of `was` up to position; "": it is. */
+static void judge(const struct timeline_past *past, const struct source_identity *was,
+                  uint32_t current, uint64_t position, char *why, size_t size)
+{
+    char at[PG_LSN_SIZE];
+    uint64_t began;
+
+    why[0] = '\0';
+    if (!past->found && was->timeline != current)
+        snprintf(why, size, "timeline %u is not in the history of timeline %u", was->timeline,
+                 current);
+    else if (pg_lsn_parse(was->timeline_began, &began) && began != past->began)
+        snprintf(why, size,
+                 "timeline %u began at %s here, at %s there: two servers were promoted to that "
+                 "number",
+                 was->timeline, pg_lsn_text(past->began, at, sizeof(at)), was->timeline_began);
+    else if (past->found && position > past->left)
+        snprintf(why, size, "timeline %u was left at %s, before that", was->timeline,
+                 pg_lsn_text(past->left, at, sizeof(at)));
 }
 
 bool timeline_follows(struct source *s, const struct source_identity *was, const char *position,
                       bool *follows, char *why, size_t size, struct error *err)
 {
-    PGresult *res;
+    uint32_t current = s->facts.timeline;
+    struct timeline_past past;
+    struct pg_conn *c = NULL;
+    PGresult *res = NULL;
     uint64_t lsn;
     bool ok;
 
@@ -172,24 +200,32 @@ bool timeline_follows(struct source *s, const struct source_identity *was, const
     if (!pg_lsn_parse(position, &lsn) || lsn == 0)
         return error_set(err, ERROR_FATAL, "the checkpoint's position \"%s\" is not an LSN",
                          position);
-    if (!fetch(s, &res, why, size, err))
-        return false;
-    ok = res == NULL || judge(s, res, was->timeline, lsn, follows, why, size, err);
+    ok = pg_conn_open(&c, &s->target, "timeline", true, err) &&
+         fetch(c, current, &res, why, size, err);
+    pg_conn_close(c);
+    if (ok && res != NULL) {
+        ok = parse(res, current, was->timeline, &past, err) ||
+             error_hint(err,
+                        "mend %08X.history in the server's pg_wal, or set snapshot.mode to "
+                        "when_needed and restart: all tables are loaded again",
+                        current);
+        if (ok)
+            judge(&past, was, current, lsn, why, size);
+        *follows = ok && why[0] == '\0';
+    }
     PQclear(res);
     return ok;
 }
 
 bool timeline_same(const struct source *s, struct pg_conn *w, struct error *err)
 {
-    PGresult *res;
-    bool same;
+    struct pg_facts f;
 
-    if (!pg_query(w, "identifying the server", "IDENTIFY_SYSTEM", &res, err))
+    if (!timeline_identify(w, &f, err))
         return false;
-    same = PQntuples(res) == 1 && strcmp(PQgetvalue(res, 0, 0), s->facts.system) == 0 &&
-           pg_int(res, 0, 1) == s->facts.timeline;
-    PQclear(res);
-    return same || error_set(err, ERROR_RETRY,
-                             "the server at this address was exchanged or promoted while the "
-                             "stream was opened");
+    return (strcmp(f.system, s->facts.system) == 0 && f.timeline == s->facts.timeline &&
+            f.timeline_began == s->facts.timeline_began) ||
+           error_set(err, ERROR_RETRY,
+                     "the server at this address was exchanged or promoted while the stream was "
+                     "opened");
 }

@@ -5,14 +5,26 @@
 
 #include "source_postgres/source_postgres.h"
 
+struct timeline_past {
+    bool found;    /* the timeline is part of the history */
+    uint64_t left; /* found: the log is that timeline's up to here */
+    /* Where the timeline forked off; 0: it is the oldest. Also of the current one. */
+    uint64_t began;
+};
+
 /*
  * Reads the text of a history file of timeline `current`: lines "timeline<TAB>LSN<TAB>reason", the
  * oldest first, each timeline with the position at which it was left; comments (#) and blank lines
- * between. *found: `was` is one of them; then the log of `current` is that of `was` up to *left.
- * Pure. ERROR_FATAL with the line's number for anything else.
+ * between. out: what it says of `was`. Pure. ERROR_FATAL with the line's number for anything else.
  */
 MUST_CHECK bool timeline_history(const char *text, size_t len, uint32_t current, uint32_t was,
-                                 bool *found, uint64_t *left, struct error *err);
+                                 struct timeline_past *out, struct error *err);
+
+/*
+ * Who the server of the walsender session w is: system, timeline and timeline_began of f. Two
+ * servers that were promoted to the same number differ in where it began.
+ */
+MUST_CHECK bool timeline_identify(struct pg_conn *w, struct pg_facts *f, struct error *err);
 
 /* source_ops.timeline_follows: asks the server that connect met. */
 MUST_CHECK bool timeline_follows(struct source *s, const struct source_identity *was,

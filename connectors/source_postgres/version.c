@@ -269,6 +269,8 @@ static struct table *copy_head(struct arena *a, const struct table *was, int nco
     t->schema = arena_strdup(a, was->schema);
     t->name = arena_strdup(a, was->name);
     t->row_filter = arena_strdup(a, was->row_filter);
+    t->leaves = arena_strdup(a, was->leaves);
+    t->membership = arena_strdup(a, was->membership);
     t->ncols = ncols;
     t->cols = arena_calloc(a, (size_t)ncols + 1, sizeof(*t->cols));
     return t;

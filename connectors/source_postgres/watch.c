@@ -7,7 +7,8 @@
  *   published root TRUNCATE is no event, so that a new file alone is enough;
  * - a leaf that is gone: its rows left the table. One that is new: rows that are older than its
  *   attachment were never in the log;
- * - what makes the table part of the publication, as the xmins of the catalogue's rows;
+ * - what makes the table part of the publication, as the oids of the catalogue's rows, which the
+ *   engine keeps with the table, over restarts too;
  * - the replica identity of a leaf, which decides what its old rows hold, against its root's.
  *
  * They are compared with those as of the table's point, which are kept by the point's CSN until
@@ -37,9 +38,8 @@
 
 static void drop_answers(struct watch *w)
 {
-    PQclear(w->end_of_log);
-    PQclear(w->catalogue);
-    w->end_of_log = w->catalogue = NULL;
+    while (w->nanswers > 0)
+        PQclear(w->answers[--w->nanswers]);
     w->busy = false;
     map_free(w->overtaken);
     w->overtaken = map_new();
@@ -53,6 +53,8 @@ struct watch *watch_new(struct source *s)
     w->leaves = map_new();
     w->added = map_new();
     w->overtaken = map_new();
+    w->sighted = map_new();
+    w->suspects = map_new();
     return w;
 }
 
@@ -83,23 +85,31 @@ void watch_point_closed(struct watch *w, int64_t csn)
     forget_noted(w, false, NOTES_KEPT);
 }
 
+static void free_all(struct map *m)
+{
+    size_t at = 0;
+    void *one;
+
+    while ((one = map_next(m, &at)) != NULL)
+        mem_free(one);
+    map_free(m);
+}
+
 void watch_free(struct watch *w)
 {
-    struct leaf *l;
-    size_t at = 0;
-
     if (w == NULL)
         return;
     watch_stop(w);
     forget_noted(w, true, 0);
-    while ((l = map_next(w->leaves, &at)) != NULL)
-        mem_free(l);
-    map_free(w->leaves);
+    free_all(w->leaves);
+    free_all(w->sighted);
+    free_all(w->suspects);
     map_free(w->roots);
     map_free(w->added);
     map_free(w->overtaken);
     mem_free(w->look);
     buf_free(&w->sql);
+    buf_free(&w->asking);
     mem_free(w);
 }
 
@@ -142,6 +152,8 @@ void watch_vouch(struct watch *w, const struct leaf *l)
 {
     struct leaf *mine = map_get_u32(w->leaves, l->oid);
 
+    if (mine == NULL || mine->attributes != l->attributes)
+        watch_suspect(w, l->root);
     if (mine == NULL) {
         mine = mem_calloc(1, sizeof(*mine));
         map_put_u32(w->leaves, l->oid, mine);
@@ -149,11 +161,41 @@ void watch_vouch(struct watch *w, const struct leaf *l)
     *mine = *l;
 }
 
+void watch_leaf(struct watch *w, uint32_t root, uint32_t leaf)
+{
+    struct sighted *l;
+
+    if (map_get_u32(w->leaves, leaf) != NULL)
+        return; /* it is missed without that */
+    l = map_get_u32(w->sighted, leaf);
+    if (l == NULL) {
+        l = mem_calloc(1, sizeof(*l));
+        map_put_u32(w->sighted, leaf, l);
+    }
+    *l = (struct sighted){.oid = leaf, .root = root};
+}
+
+static void forget_sighted(struct watch *w, uint32_t root)
+{
+    struct sighted *l;
+    size_t at = 0;
+
+    while ((l = map_next(w->sighted, &at)) != NULL) {
+        if (l->root != root)
+            continue;
+        map_remove(w->sighted, &l->oid, sizeof(l->oid));
+        mem_free(l);
+        at = 0; /* a map must not change while it is walked */
+    }
+}
+
 /* Forgets what was known of a table. */
 static void forget(struct watch *w, uint32_t root)
 {
     bool found = true;
 
+    forget_sighted(w, root);
+    watch_unsuspect(w, root);
     while (found) { /* a map must not change while it is walked */
         struct leaf *l;
         size_t at = 0;
@@ -237,7 +279,12 @@ void watch_table(struct watch *w, uint32_t oid, struct watch *from, int64_t csn)
 
 void watch_stop(struct watch *w)
 {
+    struct sighted *l;
+    size_t at = 0;
+
     drop_answers(w);
+    while ((l = map_next(w->sighted, &at)) != NULL)
+        l->asked = false;
     pg_conn_close(w->conn);
     w->conn = NULL;
     w->relations = NULL;
@@ -245,17 +292,19 @@ void watch_stop(struct watch *w)
     w->look = NULL;
 }
 
-static void heard_end(struct source *s, const PGresult *res)
+/* 0: it is not said. */
+static uint64_t heard_end(struct source *s, const PGresult *res)
 {
     uint64_t end, old = atomic_load(&s->wal_end);
 
     if (PQntuples(res) != 1 || !pg_lsn_parse(PQgetvalue(res, 0, 0), &end))
-        return;
+        return 0;
     while (old < end && !atomic_compare_exchange_weak(&s->wal_end, &old, end))
         ;
+    return end;
 }
 
-/* Takes what has arrived of the two results; *complete once nothing more comes. */
+/* Takes what has arrived of the results; *complete once nothing more comes. */
 static bool take_results(struct watch *w, bool *complete, struct error *err)
 {
     *complete = false;
@@ -264,19 +313,17 @@ static bool take_results(struct watch *w, bool *complete, struct error *err)
 
         *complete = res == NULL;
         if (res == NULL)
-            return w->catalogue != NULL ||
+            return w->nanswers == WATCH_ANSWERS ||
                    error_set(err, ERROR_RETRY, "watching the catalogue: no answer");
         if (PQresultStatus(res) != PGRES_TUPLES_OK) {
             pg_error_result(PG_SOURCE, err, w->conn->pg, res, "watching the catalogue");
             PQclear(res);
             return false;
         }
-        if (w->end_of_log == NULL) {
-            w->end_of_log = res;
-        } else {
-            PQclear(w->catalogue);
-            w->catalogue = res;
-        }
+        if (w->nanswers < WATCH_ANSWERS)
+            w->answers[w->nanswers++] = res;
+        else
+            PQclear(res);
     }
     return true;
 }
@@ -284,6 +331,7 @@ static bool take_results(struct watch *w, bool *complete, struct error *err)
 static bool take_answer(struct watch *w, const struct change_sink *sink, struct error *err)
 {
     int64_t now = clock_mono_ms();
+    uint64_t end;
     bool complete;
     bool ok;
 
@@ -291,13 +339,29 @@ static bool take_answer(struct watch *w, const struct change_sink *sink, struct 
         return false;
     if (!complete)
         return true;
-    heard_end(w->source, w->end_of_log);
+    end = heard_end(w->source, w->answers[WATCH_END]);
     w->next_ms = now + WATCH_EVERY_MS;
     if (w->next_ms < now + WATCH_REST * (now - w->asked_ms))
         w->next_ms = now + WATCH_REST * (now - w->asked_ms);
-    ok = watch_judge(w, w->catalogue, sink, err);
+    ok = watch_judge(w, w->answers[WATCH_CATALOGUE], sink, err) &&
+         watch_names_judge(w, w->answers[WATCH_NAMES], end, sink, err);
     drop_answers(w);
     return ok;
+}
+
+static bool ask(struct watch *w, int64_t now, struct error *err)
+{
+    struct sighted *l;
+    size_t at = 0;
+
+    w->busy = true;
+    w->asked_ms = now;
+    while ((l = map_next(w->sighted, &at)) != NULL)
+        l->asked = true;
+    buf_reset(&w->asking);
+    buf_puts(&w->asking, buf_cstr(&w->sql));
+    watch_names_sql(w, &w->asking);
+    return pg_send(w->conn, "watching the catalogue", buf_cstr(&w->asking), err);
 }
 
 bool watch_poll(struct watch *w, const struct change_sink *sink, struct error *err)
@@ -306,11 +370,8 @@ bool watch_poll(struct watch *w, const struct change_sink *sink, struct error *e
 
     if (w->conn == NULL || (!w->busy && now < w->next_ms))
         return true;
-    if (!w->busy) {
-        w->busy = true;
-        w->asked_ms = now;
-        return pg_send(w->conn, "watching the catalogue", buf_cstr(&w->sql), err);
-    }
+    if (!w->busy)
+        return ask(w, now, err);
     if (!PQconsumeInput(w->conn->pg))
         return pg_error_lost(PG_SOURCE, err, w->conn->pg, "watching the catalogue");
     return PQflush(w->conn->pg) > 0 || take_answer(w, sink, err);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What changes rows without an event: a rewriting ALTER TABLE, TRUNCATE, ATTACH, DETACH or DROP of
- * a partition, ALTER PUBLICATION. The watch compares the catalogue, every few seconds, with what
- * it was when each table was copied; a table that it cannot vouch for any more wants a load.
+ * a partition, ALTER PUBLICATION, and any ALTER TABLE of a table that nobody writes to. The watch
+ * compares the catalogue, every few seconds, with what it was when each table was copied; a table
+ * that it cannot vouch for any more wants a load.
  */
 #ifndef PENSTOCK_SOURCE_POSTGRES_WATCH_H
 #define PENSTOCK_SOURCE_POSTGRES_WATCH_H
 
 #include "source_postgres/relation.h"
+
+#define MEMBERSHIP_SIZE 48 /* four numbers of 32 bits, with colons */
 
 struct watch;
 struct catalog;
@@ -31,6 +34,8 @@ MUST_CHECK bool watch_start(struct watch *w, struct relations *rs,
  * was copied at (may be w itself); NULL: there is none, nothing is known of the table.
  */
 void watch_table(struct watch *w, uint32_t oid, struct watch *from, int64_t csn);
+/* The log brings rows of this leaf. If the next look does not find it, it is gone by now. */
+void watch_leaf(struct watch *w, uint32_t root, uint32_t leaf);
 /* Asks, or takes the answer, without waiting. */
 MUST_CHECK bool watch_poll(struct watch *w, const struct change_sink *sink, struct error *err);
 void watch_stop(struct watch *w);

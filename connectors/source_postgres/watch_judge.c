@@ -21,9 +21,10 @@
 static const char why_added[] = "it was not in the publication for a while";
 static const char why_rewritten[] = "its rows were rewritten by an ALTER TABLE";
 static const char why_membership[] = "the publication was altered";
+static const char why_gone[] = "a partition was detached or dropped";
 
-static bool want(struct watch *w, uint32_t root, const struct change_sink *sink, struct error *err,
-                 const char *name, const char *what)
+bool watch_want(struct watch *w, uint32_t root, const struct change_sink *sink, const char *name,
+                const char *what, struct error *err)
 {
     struct relation *rel = map_get_u32(w->relations->by_oid, root);
     char why[320];
@@ -82,18 +83,18 @@ static bool judge_unknown(struct watch *w, const PGresult *res, int i, const str
         uint32_t file = rel != NULL && rel->table != NULL ? rel->table->relfilenode : 0;
 
         if (file != 0 && file != l->file && pg_bool(res, i, W_ALTERED))
-            return want(w, l->root, sink, err, "", why_rewritten);
+            return watch_want(w, l->root, sink, "", why_rewritten, err);
         return true;
     }
     if (!root_known && pg_bool(res, i, W_FILE_NEW))
-        return want(w, l->root, sink, err, name,
-                    "(a partition) may have been truncated or rewritten");
+        return watch_want(w, l->root, sink, name,
+                          "(a partition) may have been truncated or rewritten", err);
     if (!root_known && !pg_bool(res, i, W_ATTACHED))
         return true;
     if (!has_old_rows(w, l->oid, &old_rows, locked, err))
         return false;
     return !old_rows || *locked ||
-           want(w, l->root, sink, err, name, "was attached as a partition with rows");
+           watch_want(w, l->root, sink, name, "was attached as a partition with rows", err);
 }
 
 static bool judge_known(struct watch *w, const PGresult *res, int i, const struct leaf *old,
@@ -102,12 +103,19 @@ static bool judge_known(struct watch *w, const PGresult *res, int i, const struc
     const char *name = PQgetvalue(res, i, W_NAME);
 
     if (now->oid == now->root && old->file != now->file && old->attributes != now->attributes)
-        return want(w, now->root, sink, err, "", why_rewritten);
+        return watch_want(w, now->root, sink, "", why_rewritten, err);
     if (now->oid != now->root && old->file != now->file)
-        return want(w, now->root, sink, err, name, "(a partition) was truncated or rewritten");
-    if (old->membership != now->membership)
-        return want(w, now->root, sink, err, "", why_membership);
+        return watch_want(w, now->root, sink, name, "(a partition) was truncated or rewritten",
+                          err);
+    if (strcmp(old->membership, now->membership) != 0)
+        return watch_want(w, now->root, sink, "", why_membership, err);
     return true;
+}
+
+/* As it was when the table was copied, perhaps by another process? */
+static bool same_membership(const struct table *t, const struct leaf *now)
+{
+    return t == NULL || t->membership == NULL || strcmp(t->membership, now->membership) == 0;
 }
 
 /* A leaf whose changes the log does not carry, or labels wrongly. */
@@ -122,9 +130,10 @@ static bool judge_leaf(struct watch *w, const PGresult *res, int i, const struct
     if (l->oid == l->root)
         return true;
     if (pg_bool(res, i, W_ODD))
-        return want(w, l->root, sink, err, name, "(a partition) is not in the log");
+        return watch_want(w, l->root, sink, name, "(a partition) is not in the log", err);
     if (identity != root && !(root == 'd' && identity == 'f'))
-        return want(w, l->root, sink, err, name, "(a partition) has another replica identity");
+        return watch_want(w, l->root, sink, name, "(a partition) has another replica identity",
+                          err);
     return true;
 }
 
@@ -133,25 +142,35 @@ static bool judge_row(struct watch *w, const PGresult *res, int i, const struct 
 {
     struct leaf now;
     const struct leaf *old;
+    const struct relation *rel;
+    struct sighted *seen;
     bool locked = false;
     bool ok;
 
     watch_take_leaf(res, i, &now);
     now.round = w->round;
     now.looked = true;
+    seen = map_get_u32(w->sighted, now.oid);
+    if (seen != NULL)
+        seen->asked = false;
     if (map_get_u32(w->overtaken, now.root) != NULL)
         return true;
+    rel = map_get_u32(w->relations->by_oid, now.root);
     old = map_get_u32(w->leaves, now.oid);
     if (map_get_u32(w->added, now.root) != NULL)
-        ok = want(w, now.root, sink, err, "", why_added);
+        ok = watch_want(w, now.root, sink, "", why_added, err);
+    else if (rel != NULL && !same_membership(rel->table, &now))
+        ok = watch_want(w, now.root, sink, "", why_membership, err);
     else if (old != NULL)
         ok = judge_known(w, res, i, old, &now, sink, err);
     else
         ok = judge_unknown(w, res, i, &now, map_get_u32(w->roots, now.root) != NULL, &locked, sink,
                            err);
     ok = ok && judge_leaf(w, res, i, &now, sink, err);
-    if (!locked)
-        watch_vouch(w, &now);
+    if (locked)
+        return ok;
+    watch_vouch(w, &now);
+    mem_free(map_remove(w->sighted, &now.oid, sizeof(now.oid)));
     return ok;
 }
 
@@ -164,8 +183,27 @@ static bool judge_gone(struct watch *w, const struct change_sink *sink, struct e
     while ((l = map_next(w->leaves, &at)) != NULL) {
         if (l->round != w->round && l->oid != l->root &&
             map_get_u32(w->overtaken, l->root) == NULL &&
-            !want(w, l->root, sink, err, "", "a partition was detached or dropped"))
+            !watch_want(w, l->root, sink, "", why_gone, err))
             return false;
+    }
+    return true;
+}
+
+/* Leaves that the log spoke of before the question, and that are not there. */
+static bool judge_sighted(struct watch *w, const struct change_sink *sink, struct error *err)
+{
+    struct sighted *l;
+    size_t at = 0;
+
+    while ((l = map_next(w->sighted, &at)) != NULL) {
+        uint32_t oid = l->oid, root = l->root;
+
+        if (!l->asked || map_get_u32(w->overtaken, root) != NULL)
+            continue;
+        mem_free(map_remove(w->sighted, &oid, sizeof(oid)));
+        if (!watch_want(w, root, sink, "", why_gone, err))
+            return false;
+        at = 0; /* a map must not change while it is walked */
     }
     return true;
 }
@@ -188,7 +226,7 @@ bool watch_judge(struct watch *w, const PGresult *res, const struct change_sink 
         if (!judge_row(w, res, i, sink, err))
             return false;
     }
-    return judge_gone(w, sink, err);
+    return judge_gone(w, sink, err) && judge_sighted(w, sink, err);
 }
 
 static void say(char out[320], const char *name, const char *what)
@@ -213,9 +251,11 @@ static bool weigh_unknown(const struct table *t, const PGresult *res, int i, con
         say(v->doubt, name, "(a partition) is new");
     else if (leaf && (pg_bool(res, i, W_FILE_NEW) || pg_bool(res, i, W_ATTACHED)))
         say(v->doubt, name, "(a partition) may have been attached, truncated or rewritten");
-    if (pg_bool(res, i, W_MEMBER_NEW))
+    if (t->membership == NULL && pg_bool(res, i, W_MEMBER_NEW))
         say(v->doubt, "", "the publication may have been altered");
-    return !leaf && !rewritten;
+    if (!same_membership(t, now))
+        say(v->rewritten, "", why_membership);
+    return !leaf && !rewritten && same_membership(t, now);
 }
 
 /* True if it is still what was vouched for, apart from what changes no row. */
@@ -229,9 +269,9 @@ static bool weigh_known(const PGresult *res, int i, const struct leaf *old, cons
         say(v->rewritten, "", why_rewritten);
     if (rewritten && leaf) /* by a TRUNCATE of the root, perhaps, which is an event */
         say(v->doubt, PQgetvalue(res, i, W_NAME), "(a partition) was truncated or rewritten");
-    if (old->membership != now->membership)
+    if (strcmp(old->membership, now->membership) != 0)
         say(v->rewritten, "", why_membership);
-    return !rewritten && old->membership == now->membership;
+    return !rewritten && strcmp(old->membership, now->membership) == 0;
 }
 
 static void weigh_row(struct watch *w, const struct table *t, const PGresult *res, int i,
@@ -275,7 +315,7 @@ void watch_weigh(struct watch *w, const struct table *t, const PGresult *res, ui
         weigh_row(w, t, res, i, known > 0, xid, v);
     }
     if (found < known)
-        say(v->doubt, "", "a partition was detached or dropped");
+        say(v->doubt, "", why_gone);
     if (w->busy)
         map_put_u32(w->overtaken, t->oid, w);
 }

@@ -2,6 +2,7 @@
 /* The one question that the watch asks, and a row of its answer. */
 #include "source_postgres/watch_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A hash of xmins as a number: the first 15 hex digits of its MD5. */
@@ -24,14 +25,14 @@ void watch_ctes(const struct source *s, const char *oids, struct buf *sql)
                oids);
 }
 
+/* A table's entry, with its column list and row filter, is never changed, but made anew. */
 static const char member_sql[] =
-    "pub.xmin::text || ':' || coalesce((SELECT r.xmin::text FROM pg_catalog.pg_publication_rel r "
-    "WHERE r.prpubid = pub.oid AND r.prrelid = t.root), CASE WHEN pub.puballtables THEN 'all' "
-    "ELSE '' END)";
+    "pub.oid || ':' || pub.xmin || ':' || coalesce((SELECT r.oid FROM "
+    "pg_catalog.pg_publication_rel r WHERE r.prpubid = pub.oid AND r.prrelid = t.root), 0)";
 static const char schema_member_sql[] = /* 15+ */
-    " || ':' || coalesce((SELECT m.xmin::text FROM pg_catalog.pg_publication_namespace m JOIN "
+    " || ':' || coalesce((SELECT m.oid FROM pg_catalog.pg_publication_namespace m JOIN "
     "pg_catalog.pg_class r ON r.oid = t.root AND m.pnnspid = r.relnamespace WHERE m.pnpubid = "
-    "pub.oid), '')";
+    "pub.oid), 0)";
 
 /* Each member row is older than anything that the slot still needs. */
 static const char old_member_sql[] =
@@ -49,7 +50,7 @@ void watch_sql(const struct source *s, const char *oids, struct buf *sql)
                "SELECT t.root, c.oid, c.relfilenode, (SELECT " HASH
                " FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0), ",
                "coalesce(string_agg(a.attnum || ':' || a.xmin, ',' ORDER BY a.attnum), '')", "");
-    buf_printf(sql, "(SELECT " HASH " FROM pub), ", member_sql,
+    buf_printf(sql, "(SELECT %s%s FROM pub), ", member_sql,
                s->facts.version >= 150000 ? schema_member_sql : "");
     /* Changed by a transaction that the slot still needs, after the relation was made. */
     buf_puts(sql, "n.nspname || '.' || c.relname, "
@@ -66,6 +67,13 @@ void watch_sql(const struct source *s, const char *oids, struct buf *sql)
                   "JOIN pg_catalog.pg_type y ON y.oid = c.reltype LEFT JOIN slot ON true");
 }
 
+void watch_membership_sql(const struct source *s, const char *oids, struct buf *sql)
+{
+    watch_ctes(s, "", sql);
+    buf_printf(sql, "SELECT t.root, %s%s FROM unnest('{%s}'::oid[]) AS t(root), pub", member_sql,
+               s->facts.version >= 150000 ? schema_member_sql : "", oids);
+}
+
 void watch_take_leaf(const PGresult *res, int i, struct leaf *l)
 {
     memset(l, 0, sizeof(*l));
@@ -73,5 +81,5 @@ void watch_take_leaf(const PGresult *res, int i, struct leaf *l)
     l->oid = (uint32_t)pg_int(res, i, W_OID);
     l->file = (uint32_t)pg_int(res, i, W_FILE);
     l->attributes = (uint64_t)pg_int(res, i, W_ATTRIBUTES);
-    l->membership = (uint64_t)pg_int(res, i, W_MEMBER);
+    snprintf(l->membership, sizeof(l->membership), "%s", PQgetvalue(res, i, W_MEMBER));
 }

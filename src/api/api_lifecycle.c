@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kafka Connect's pause, resume and restart. What is asked for is written on the board and done soon
- * after; the answer does not wait for it. A source and its warehouse go and stand together, so that
- * either's name does.
+ * Kafka Connect's pause, resume and restart. What is asked for is written on the board and done
+ * soon after; the answer does not wait for it. A source and its warehouse go and stand together, so
+ * that either's name does.
  */
 #include "api/api.h"
 #include "state/board.h"

@@ -71,6 +71,11 @@ struct change_sink {
      */
     bool (*alter)(void *ctx, const struct alteration *a, bool *carried, struct error *err);
     /*
+     * A part of a partitioned table that is not in the table's list of leaves: its first row comes
+     * next. Told again after each reconnect. May be NULL.
+     */
+    bool (*leaf)(void *ctx, const struct table *t, uint32_t leaf, struct error *err);
+    /*
      * Rows of this table arrive in a shape that the engine does not know and that does not follow
      * from the one it knows (a new table, rows rewritten without events): it must be loaded
      * (again). Called once per table until stream_table; the connector then skips the table's

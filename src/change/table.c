@@ -24,6 +24,7 @@ struct table *table_copy(struct arena *a, const struct table *t)
     c->topic = arena_strdup(a, t->topic);
     c->row_filter = arena_strdup(a, t->row_filter);
     c->leaves = arena_strdup(a, t->leaves);
+    c->membership = arena_strdup(a, t->membership);
     c->keys = arena_memdup(a, t->keys, (size_t)t->nkeys * sizeof(*t->keys));
     c->cols = arena_memdup(a, t->cols, (size_t)t->ncols * sizeof(*t->cols));
     for (i = 0; i < c->ncols; i++) {
@@ -69,6 +70,14 @@ int table_find_column(const struct table *t, const char *name)
             return i;
     }
     return -1;
+}
+
+bool table_lists_leaf(const char *leaves, uint32_t leaf)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), ",%u,", leaf);
+    return leaves != NULL && strstr(leaves, text) != NULL;
 }
 
 static bool is_name_char(char c)

@@ -50,6 +50,9 @@ struct table {
     const char *row_filter; /* the publication's WHERE, or NULL */
     bool partitioned;       /* a root whose leaves hold the rows */
     const char *leaves; /* Postgres, of a root: ",OID,OID,", rising; NULL: no root, or not known */
+    /* Postgres: what makes it part of the publication, and how; NULL: not known. Text that is
+     * another one after each change of that. */
+    const char *membership;
 };
 
 /* A deep copy in arena a. */
@@ -64,6 +67,8 @@ int table_find_column(const struct table *t, const char *name);
  * their true name, each changed one (DESIGN section 3, Events).
  */
 void table_name_fields(struct arena *a, struct table *t, const char *topic_prefix);
+/* Is that leaf in the list, as struct table has it? NULL lists nothing. */
+bool table_lists_leaf(const char *leaves, uint32_t leaf);
 /* For tables whose topics came out the same: appends "_" and 8 hex digits of the SHA-256 of
  * schema, a zero byte and name to t->topic. Who holds all tables decides. */
 void table_topic_suffix(struct arena *a, struct table *t);

@@ -74,8 +74,9 @@ const struct cli_command cli_restart = {
     .name = "restart",
     .summary = "start a connector again, also one that has failed",
     .usage = "restart NAME",
-    .help = "Its connections are made anew, and it goes on from its checkpoint. One that has failed\n"
-            "tries again: do it when what it asked for is done.",
+    .help =
+        "Its connections are made anew, and it goes on from its checkpoint. One that has failed\n"
+        "tries again: do it when what it asked for is done.",
     .min_positional = 1,
     .max_positional = 1,
     .run = run_restart,

@@ -157,6 +157,13 @@ const struct setting config_source_settings[] = {
      .type = SETTING_STRING,
      .only = "none",
      .doc = "A row that cannot be carried stops its table; none is skipped."},
+    {.name = "heartbeat.interval.ms",
+     .type = SETTING_INT,
+     .def = "10000",
+     .min = 100,
+     .max = 3600000,
+     .doc = "How often a stream without changes stores the position that it has reached in the "
+            "checkpoint, so that the source can let its log go."},
     {.name = "slot.drop.on.stop",
      .type = SETTING_BOOL,
      .only = "false",

@@ -99,6 +99,7 @@ bool batch_alter(struct sink *s, struct sink_table *t, struct flow *f, struct er
     f->rec.reason = t->live ? NULL : f->rec.reason;
     f->rec.rows = f->was->rec.rows;
     ok = ok && books_table_put(&s->books, &f->rec, err);
+    t->leaves_said = 0; /* that row lists none of them */
     arena_free(a);
     if (!ok)
         return blame(t, err);
@@ -211,6 +212,8 @@ static bool save_tables(struct sink *s, struct error *err)
         if ((t->delta != 0 || t->truncated) && !t->frozen &&
             !books_table_add_rows(&s->books, t->oid, t->flow->rec.load, t->delta, t->truncated,
                                   err))
+            return false;
+        if (!sink_leaves_save(s, t, err))
             return false;
     }
     return sink_loads_save(s, err) && sink_wanted_save(s, err);

@@ -34,6 +34,16 @@ struct sink_table {
 
     struct load *load; /* its changes go to that spool, too */
 
+    /* Leaves that the log spoke of since the sink began, and with which transaction last. */
+    struct sink_leaf {
+        uint32_t oid;
+        int64_t csn;
+    } * leaves;
+    int nleaves;
+    int leaves_said;      /* how many of them the books have in the row of flow */
+    int leaves_said_load; /* ... in that of load, if it is load number: */
+    int64_t leaves_load;
+
     struct wanting wanting; /* rows that the target lacks */
     size_t wanted_shown;
     char wanted_reason[48];
@@ -54,6 +64,7 @@ struct sink {
     struct map *by_schema; /* value schema id -> struct sink_table */
     int64_t batch_bytes;
     int64_t flush_ms;
+    int64_t idle_ms; /* an idle stream stores its position so often */
     int64_t spool_limit;
 
     struct fetched *fetched; /* rows that were read again, until they are in the warehouse */
@@ -93,6 +104,12 @@ bool sink_take_load(struct sink *s, const struct event *e, struct error *err);
 /* Collects a row into the table's copy. */
 bool sink_collect(struct sink *s, struct sink_table *t, const struct event *e, int64_t csn,
                   int64_t commit_us, struct error *err);
+
+/* --- sink_leaf.c: parts of partitioned tables that the log speaks of --- */
+void sink_take_leaf(struct sink *s, const struct event *e);
+/* In the batch's transaction: the books list them, for the table and for its load. */
+bool sink_leaves_save(struct sink *s, struct sink_table *t, struct error *err);
+bool sink_leaves_save_load(struct sink *s, struct sink_table *t, struct error *err);
 
 /* --- sink_load.c: loads that the sink has a part in --- */
 bool sink_load_begin(struct sink *s, struct load *l, struct error *err);

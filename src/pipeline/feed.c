@@ -406,6 +406,19 @@ static bool on_idle(void *ctx, const char *position, bool urgent, struct error *
     return urgent ? feed_flush(f, err) : flush_if_full(f, err);
 }
 
+static bool on_leaf(void *ctx, const struct table *table, uint32_t leaf, struct error *err)
+{
+    struct feed *f = ctx;
+    struct feed_table *t = map_get_u32(f->by_oid, table->oid);
+
+    if (t == NULL || !t->carried)
+        return true;
+    if (!begin(f, err))
+        return false;
+    segment_leaf(f->segment, table->oid, leaf);
+    return true;
+}
+
 static bool on_wants_load(void *ctx, uint32_t oid, const char *schema, const char *name,
                           const char *why, struct error *err)
 {
@@ -511,6 +524,7 @@ struct change_sink feed_change_sink(struct feed *f)
         .commit = on_commit,
         .idle = on_idle,
         .alter = on_alter,
+        .leaf = on_leaf,
         .wants_load = on_wants_load,
     };
 

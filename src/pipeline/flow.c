@@ -187,6 +187,7 @@ bool flow_alter(struct pipeline *p, struct arena *a, struct flow *f, const struc
     t = (struct table *)n->al->now; /* our copy */
     t->topic = f->table->topic;     /* it may have a suffix */
     t->leaves = f->table->leaves;
+    t->membership = f->table->membership;
     keep_aliases(a, f->table, al, t);
     n->table = n->rec.table = t;
     flow_keep(p, n); /* before the decoder is there, so that it is freed */

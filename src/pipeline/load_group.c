@@ -355,6 +355,7 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
         }
         it->load->flow->rec.table->relfilenode = it->st->table->relfilenode;
         it->load->flow->rec.table->leaves = it->st->table->leaves;
+        it->load->flow->rec.table->membership = it->st->table->membership;
         it->load->flow->rec.s = s;
         if (!loads_ask(l, &ask, err))
             return false;

@@ -95,6 +95,7 @@ bool loads_connect_source(struct pipeline *p, struct source **src, bool *connect
     if (!p->o.source->connect(*src, &id, err))
         return false;
     if (strcmp(id.system, p->identity.system) != 0 || id.timeline != p->identity.timeline ||
+        strcmp(id.timeline_began, p->identity.timeline_began) != 0 ||
         id.database_oid != p->identity.database_oid)
         return error_set(err, ERROR_RETRY, "another server answers at this address now");
     *connected = true;

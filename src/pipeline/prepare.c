@@ -128,19 +128,25 @@ static bool wait_for_mark(struct pipeline *p, struct mark *m, struct error *err)
 /* From here on the checkpoint counts on the server's timeline, which has passed the refusals. */
 static bool take_timeline(struct pipeline *p, struct error *err)
 {
+    const struct source_identity *id = &p->identity;
     uint32_t was = p->checkpoint.identity.timeline;
 
-    if (was == p->identity.timeline)
+    if (was == id->timeline &&
+        strcmp(p->checkpoint.identity.timeline_began, id->timeline_began) == 0)
         return true;
     p->failed_side = SIDE_SINK;
     if (!p->o.warehouse->begin(p->books.session, err))
         return false;
-    if (!books_checkpoint_identity(&p->books, p->checkpoint.position, &p->identity, err) ||
+    if (!(was == id->timeline
+              ? books_checkpoint_note(&p->books, p->checkpoint.position, id, err)
+              : books_checkpoint_identity(&p->books, p->checkpoint.position, id, err)) ||
         !p->o.warehouse->commit(p->books.session, err)) {
         p->o.warehouse->rollback(p->books.session);
         return false;
     }
-    p->checkpoint.identity = p->identity;
+    p->checkpoint.identity = *id;
+    if (was == id->timeline)
+        return true;
     log_info("timeline accepted from=%u to=%u position=%s", was, p->identity.timeline,
              p->checkpoint.position);
     return true;

@@ -50,7 +50,10 @@ bool refuse_timeline(struct pipeline *p, struct error *err)
     char why[512] = "";
     bool follows;
 
-    if (was->timeline == p->identity.timeline)
+    /* Books of before may not say where it began. */
+    if (was->timeline == p->identity.timeline &&
+        (was->timeline_began[0] == '\0' ||
+         strcmp(was->timeline_began, p->identity.timeline_began) == 0))
         return true;
     if (!p->o.source->timeline_follows(p->src, was, p->checkpoint.position, &follows, why,
                                        sizeof(why), err))

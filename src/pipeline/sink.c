@@ -18,7 +18,6 @@
 #include <stdio.h>
 
 #define BATCH_MAX_MS 1000
-#define IDLE_CHECKPOINT_MS 10000
 #define WAIT_MS 500
 #define KEEP_OPEN_MS 15000 /* a piece's transaction is touched this often: it times out at 60 s */
 
@@ -30,6 +29,7 @@ struct sink *sink_new(struct pipeline *p, struct queue *q)
     s->queue = q;
     s->batch_bytes = config_int(p->o.sink_config, "batch.bytes");
     s->flush_ms = config_int(p->o.sink_config, "flush.interval.ms");
+    s->idle_ms = config_int(p->o.source_config, "heartbeat.interval.ms");
     s->spool_limit = config_int(p->o.source_config, "spool.limit.bytes");
     s->arena = arena_new("sink");
     s->lifted = arena_new("lifted events");
@@ -90,6 +90,9 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
         return sink_take_alter(s, e, err);
     case EVENT_LOAD:
         return sink_take_load(s, e, err);
+    case EVENT_LEAF:
+        sink_take_leaf(s, e);
+        return true;
     case EVENT_FETCHED:
         sink_take_fetched(s, e);
         return true;
@@ -145,7 +148,7 @@ static bool should_apply(const struct sink *s, int64_t now)
         return queue_bytes(s->queue) == 0 || now - s->first_ms >= BATCH_MAX_MS;
     }
     if (s->idle_seen && s->p->o.source->position_compare(s->idle, s->start) > 0)
-        return s->idle_urgent || now - s->last_apply_ms >= IDLE_CHECKPOINT_MS;
+        return s->idle_urgent || now - s->last_apply_ms >= s->idle_ms;
     return false;
 }
 

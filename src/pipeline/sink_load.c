@@ -165,7 +165,8 @@ bool sink_loads_save(struct sink *s, struct error *err)
     for (i = 0; i < s->ntables; i++) {
         if (s->tables[i]->load != NULL)
             judge_lost(s->tables[i]->load);
-        if (is_saved(s->tables[i]->load) && !save(s, s->tables[i]->load, err))
+        if (is_saved(s->tables[i]->load) &&
+            (!save(s, s->tables[i]->load, err) || !sink_leaves_save_load(s, s->tables[i], err)))
             return false;
         for (l = s->tables[i]->load; l != NULL; l = l->older) {
             if (!disown(s, l, err))
@@ -256,7 +257,7 @@ bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err)
     t->frozen = t->unsaid = t->touched = t->applied = false;
     t->delta = 0;
     t->truncated = false;
-    t->nalters = t->nolds = 0;
+    t->nalters = t->nolds = t->leaves_said = 0;
     l->done = true;
     return true;
 }

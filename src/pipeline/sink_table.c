@@ -65,6 +65,7 @@ void sink_tables_free(struct sink *s)
         struct sink_table *t = s->tables[i];
 
         loader_free(t->loader);
+        mem_free(t->leaves);
         mem_free(t->alters);
         mem_free(t->olds);
         mem_free(t);

@@ -284,21 +284,42 @@ static bool has_leaves(const char *all, const char *some)
     return true;
 }
 
-/* The complete copy does not go on; it is dropped when the table's next load begins. */
-static void give_up_resume(struct pipeline *p, struct flow *f)
+/* The table's complete copy of the lowest load that waits for its spool; NULL: there is none. */
+static struct flow *take_resume(struct pipeline *p, uint32_t oid)
 {
-    int i;
+    struct flow *f;
+    int i, at = -1;
 
     for (i = 0; i < p->nresumes; i++) {
-        if (p->resumes[i] != f)
-            continue;
+        const struct table_record *rec = &p->resumes[i]->rec;
+
+        if (rec->table->oid == oid && (at < 0 || rec->load < p->resumes[at]->rec.load))
+            at = i;
+    }
+    if (at < 0)
+        return NULL;
+    f = p->resumes[at];
+    p->resumes[at] = p->resumes[--p->nresumes];
+    return f;
+}
+
+/* The table's complete copies do not go on. Its only row is dropped when its next load begins. */
+static bool give_up_resumes(struct pipeline *p, uint32_t oid, struct error *err)
+{
+    struct flow *f;
+    int i;
+
+    while ((f = take_resume(p, oid)) != NULL) {
         spool_close(f->spool);
         f->spool = NULL;
-        p->resumes[i] = p->resumes[--p->nresumes];
-        if (flow_find(p, f->rec.table->oid) == NULL)
+        for (i = 0; i < p->nflows && p->flows[i]->rec.table->oid != oid; i++)
+            ;
+        if (i == p->nflows)
             *push(p, &p->flows, &p->nflows) = *f;
-        return;
+        else if (!flows_drop_load(p, &f->rec, err))
+            return false;
     }
+    return true;
 }
 
 /*
@@ -310,15 +331,33 @@ static bool compare_leaves(struct pipeline *p, struct flow *f, const struct tabl
 {
     struct table *was = f->rec.table;
 
+    if (was->membership == NULL && now->membership != NULL) {
+        was->membership = now->membership;
+        if (!books_table_membership(&p->books, was->oid, f->rec.load, now->membership, err))
+            return false;
+    }
     if (was->leaves == NULL || now->leaves == NULL || strcmp(was->leaves, now->leaves) == 0)
         return true;
     if (!has_leaves(now->leaves, was->leaves)) {
-        give_up_resume(p, f);
         loads_want(p, was->oid, was->schema, was->name, GONE_LEAF, 0);
-        return flow_stop_table(p, &p->books, was->oid, TABLE_LOADING, GONE_LEAF, err);
+        return give_up_resumes(p, was->oid, err) &&
+               flow_stop_table(p, &p->books, was->oid, TABLE_LOADING, GONE_LEAF, err);
     }
     was->leaves = now->leaves;
     return books_table_leaves(&p->books, was->oid, f->rec.load, now->leaves, err);
+}
+
+/* The same for a complete copy that is to take the place of what f is. */
+static bool compare_other(struct pipeline *p, const struct flow *f, const struct table *now,
+                          struct error *err)
+{
+    int i;
+
+    for (i = 0; i < p->nresumes; i++) {
+        if (p->resumes[i] != f && p->resumes[i]->rec.table->oid == now->oid)
+            return compare_leaves(p, p->resumes[i], now, err);
+    }
+    return true;
 }
 
 bool flows_compare(struct pipeline *p, struct error *err)
@@ -337,7 +376,7 @@ bool flows_compare(struct pipeline *p, struct error *err)
         const struct table *t = now[i].table;
         struct flow *f = flow_find(p, t->oid);
 
-        if (f != NULL && !compare_leaves(p, f, t, err))
+        if (f != NULL && (!compare_leaves(p, f, t, err) || !compare_other(p, f, t, err)))
             return false;
         if (f == NULL)
             loads_want(p, t->oid, t->schema, t->name, "table not known yet", 0);

@@ -86,8 +86,11 @@ static char *identity_text(const struct source_identity *id)
     json_t *j = json_pack("{s:s, s:i, s:s, s:I, s:s}", "system_identifier", id->system, "timeline",
                           (int)id->timeline, "database", id->database, "database_oid",
                           (json_int_t)id->database_oid, "mark", id->mark);
-    char *text = json_dumps(j, JSON_COMPACT);
+    char *text;
 
+    if (id->timeline_began[0] != '\0')
+        json_object_set_new(j, "timeline_began", json_string(id->timeline_began));
+    text = json_dumps(j, JSON_COMPACT);
     json_decref(j);
     return text;
 }
@@ -95,18 +98,20 @@ static char *identity_text(const struct source_identity *id)
 static bool identity_parse(const char *text, struct source_identity *id, struct error *err)
 {
     json_t *j = json_loads(text, 0, NULL);
-    const char *system, *database, *mark;
+    const char *system, *database, *mark, *began = "";
     int timeline;
     json_int_t oid;
-    bool ok = j != NULL && json_unpack(j, "{s:s, s:i, s:s, s:I, s:s}", "system_identifier", &system,
-                                       "timeline", &timeline, "database", &database, "database_oid",
-                                       &oid, "mark", &mark) == 0;
+    bool ok =
+        j != NULL && json_unpack(j, "{s:s, s:i, s:s, s:I, s:s, s?s}", "system_identifier", &system,
+                                 "timeline", &timeline, "database", &database, "database_oid", &oid,
+                                 "mark", &mark, "timeline_began", &began) == 0;
 
     memset(id, 0, sizeof(*id));
     if (ok) {
         snprintf(id->system, sizeof(id->system), "%s", system);
         snprintf(id->database, sizeof(id->database), "%s", database);
         snprintf(id->mark, sizeof(id->mark), "%s", mark);
+        snprintf(id->timeline_began, sizeof(id->timeline_began), "%s", began);
         id->timeline = (uint32_t)timeline;
         id->database_oid = (uint32_t)oid;
     } else {
@@ -298,8 +303,8 @@ bool books_intent_clear(struct books *b, struct error *err)
     return books_delete_all(b, "intents", err);
 }
 
-bool books_checkpoint_identity(struct books *b, const char *position,
-                               const struct source_identity *id, struct error *err)
+bool books_checkpoint_note(struct books *b, const char *position, const struct source_identity *id,
+                           struct error *err)
 {
     struct buf sql = {0};
     char *identity = identity_text(id);
@@ -314,7 +319,17 @@ bool books_checkpoint_identity(struct books *b, const char *position,
     ok = books_exec(b, &sql, &n, err);
     if (ok && n != 1)
         ok = error_set(err, ERROR_RETRY, "the checkpoint is not at %s any more", position);
-    buf_reset(&sql);
+    free(identity);
+    buf_free(&sql);
+    return ok;
+}
+
+bool books_checkpoint_identity(struct books *b, const char *position,
+                               const struct source_identity *id, struct error *err)
+{
+    struct buf sql = {0};
+    bool ok = books_checkpoint_note(b, position, id, err);
+
     buf_puts(&sql, "UPDATE penstock.tables SET loaded = false, updated_at = now()");
     books_where(&sql, b);
     buf_puts(&sql, " AND state = 'loading' AND loaded");
@@ -323,7 +338,6 @@ bool books_checkpoint_identity(struct books *b, const char *position,
     buf_puts(&sql, "DELETE FROM penstock.snapshot_chunks");
     books_where(&sql, b);
     ok = ok && books_exec(b, &sql, NULL, err);
-    free(identity);
     buf_free(&sql);
     return ok;
 }

@@ -103,6 +103,9 @@ bool books_checkpoint_advance(struct books *b, const char *position, int64_t csn
  */
 bool books_checkpoint_identity(struct books *b, const char *position,
                                const struct source_identity *id, struct error *err);
+/* The source is known better by now (where its timeline began). ERROR_RETRY as above. */
+bool books_checkpoint_note(struct books *b, const char *position, const struct source_identity *id,
+                           struct error *err);
 /*
  * Forgets checkpoint, chunks, wanted keys and loads that have begun (not the data): one row is left
  * of each table, the live one's if there is one, and the next run loads everything. In a
@@ -143,6 +146,9 @@ bool books_table_loaded(struct books *b, uint32_t oid, int64_t load, int64_t row
 /* A partition root has these leaves by now. */
 bool books_table_leaves(struct books *b, uint32_t oid, int64_t load, const char *leaves,
                         struct error *err);
+/* Books of before did not say what makes it part of the publication. */
+bool books_table_membership(struct books *b, uint32_t oid, int64_t load, const char *membership,
+                            struct error *err);
 bool books_table_add_rows(struct books *b, uint32_t oid, int64_t load, int64_t delta,
                           bool truncated, struct error *err);
 /* -1: unchanged. ERROR_CONFLICT if load is not the table's any more. */

@@ -29,6 +29,9 @@ bool books_create_tables(struct books *b, struct error *err);
 
 /* books_migrate.c: version 1 to BOOKS_VERSION, inside a transaction; nothing if that is done. */
 bool books_migrate(struct books *b, struct error *err);
+/* Version 2 as it was before its last column was thought of is completed. */
+bool books_are_whole(struct books *b, struct arena *a, bool *whole, struct error *err);
+bool books_complete(struct books *b, struct error *err);
 
 /* books_columns.c */
 bool books_columns_put(struct books *b, const struct table_record *t, struct error *err);

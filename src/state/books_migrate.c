@@ -28,6 +28,7 @@ static const struct addition version_2[] = {
     {"tables", "in_place", "boolean", "false"},
     {"tables", "attributes", "integer", "0"},
     {"tables", "leaves", "text", NULL},
+    {"tables", "membership", "text", NULL},
     {"columns", "load", "bigint", "0"},
     {"columns", "target_name", "text", NULL},
     {"columns", "dropped", "boolean", "false"},
@@ -64,6 +65,29 @@ static bool add_column(struct books *b, const struct addition *c, struct error *
     ok = alter(b, c->table, what, err);
     snprintf(what, sizeof(what), "ALTER COLUMN %s DROP DEFAULT", c->column);
     return ok && alter(b, c->table, what, err);
+}
+
+static const struct addition last = {"tables", "membership", "text", NULL};
+
+bool books_are_whole(struct books *b, struct arena *a, bool *whole, struct error *err)
+{
+    struct buf sql = {0};
+    struct rowset r;
+    bool ok;
+
+    buf_printf(&sql,
+               "SELECT 1 FROM information_schema.columns WHERE table_schema = 'penstock' AND "
+               "table_name = '%s' AND column_name = '%s'",
+               last.table, last.column);
+    ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
+    *whole = ok && r.nrows > 0;
+    buf_free(&sql);
+    return ok;
+}
+
+bool books_complete(struct books *b, struct error *err)
+{
+    return add_column(b, &last, err);
 }
 
 static bool replace_key(struct books *b, const char *table, const char *columns, struct error *err)

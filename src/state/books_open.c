@@ -27,9 +27,8 @@ static const struct {
      "reason text, load bigint NOT NULL, loaded boolean NOT NULL, "
      "snapshot_csn bigint NOT NULL, \"rows\" bigint NOT NULL, relfilenode bigint NOT NULL, "
      "replica_identity text NOT NULL, spool_bytes bigint NOT NULL, spool_applied bigint NOT NULL, "
-     "in_place boolean NOT NULL, attributes integer NOT NULL, leaves text, value_schema_id bigint "
-     "NOT NULL, "
-     "value_schema text, "
+     "in_place boolean NOT NULL, attributes integer NOT NULL, leaves text, membership text, "
+     "value_schema_id bigint NOT NULL, value_schema text, "
      "key_schema_id bigint NOT NULL, key_schema text, updated_at timestamptz NOT NULL",
      ", PRIMARY KEY (connector, source, source_id, load)"},
     {"columns (connector text NOT NULL, source text NOT NULL, source_id bigint NOT NULL, "
@@ -152,6 +151,7 @@ static bool in_transaction(struct books *b, bool (*change)(struct books *b, stru
 bool books_open(struct books *b, struct error *err)
 {
     struct arena *a = arena_new("books");
+    bool whole = true;
     long version = 0;
     bool ok = read_version(b, a, &version, err);
 
@@ -160,6 +160,10 @@ bool books_open(struct books *b, struct error *err)
     ok = ok && check_version(version, err);
     if (ok && version < BOOKS_VERSION)
         ok = in_transaction(b, books_migrate, err);
+    else if (ok && !books_are_whole(b, a, &whole, err))
+        ok = false;
+    if (ok && !whole)
+        ok = in_transaction(b, books_complete, err);
     arena_free(a);
     return ok;
 }

@@ -38,6 +38,7 @@ static void read_record(struct arena *a, const struct rowset *r, int row, struct
     t->in_place = books_bool(rowset_get(r, row, 20));
     t->table->natts = (int)books_int(rowset_get(r, row, 21));
     t->table->leaves = rowset_get(r, row, 22);
+    t->table->membership = rowset_get(r, row, 23);
     t->table->est_rows = t->table->est_bytes = -1;
 }
 
@@ -54,7 +55,7 @@ bool books_tables_read(struct books *b, struct arena *a, struct table_record **o
              "state, reason, load, CAST(loaded AS text), snapshot_csn, "
              "\"rows\", relfilenode, replica_identity, value_schema_id, value_schema, "
              "key_schema_id, key_schema, spool_bytes, spool_applied, CAST(in_place AS text), "
-             "attributes, leaves FROM penstock.tables");
+             "attributes, leaves, membership FROM penstock.tables");
     books_where(&sql, b);
     buf_puts(&sql, " ORDER BY source_id, load");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
@@ -113,12 +114,12 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     const char ri[2] = {t->table->replica_identity ? t->table->replica_identity : 'd', '\0'};
     bool ok;
 
-    buf_puts(&sql, "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
-                   "source_table, topic, target_schema, target_table, state, reason, "
-                   "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
-                   "spool_bytes, spool_applied, in_place, attributes, leaves, value_schema_id, "
-                   "value_schema, "
-                   "key_schema_id, key_schema, updated_at) VALUES (");
+    buf_puts(&sql,
+             "INSERT INTO penstock.tables (connector, source, source_id, source_schema, "
+             "source_table, topic, target_schema, target_table, state, reason, "
+             "load, loaded, snapshot_csn, \"rows\", relfilenode, replica_identity, "
+             "spool_bytes, spool_applied, in_place, attributes, leaves, membership, "
+             "value_schema_id, value_schema, key_schema_id, key_schema, updated_at) VALUES (");
     books_owner_values(&sql, b, t->table->oid);
     books_put_string(&sql, t->table->schema);
     books_put_string(&sql, t->table->name);
@@ -133,6 +134,7 @@ static bool put_row(struct books *b, const struct table_record *t, struct error 
     buf_printf(&sql, ", %lld, %lld, %s, %d", (long long)t->spool_bytes, (long long)t->spool_applied,
                t->in_place ? "true" : "false", t->table->natts);
     books_put_string(&sql, t->table->leaves);
+    books_put_string(&sql, t->table->membership);
     buf_printf(&sql, ", %u", t->value_id);
     books_put_string(&sql, t->value_schema);
     buf_printf(&sql, ", %u", t->key_id);
@@ -351,17 +353,28 @@ bool books_target_exists(struct books *b, const char *schema, const char *name, 
     return ok;
 }
 
-bool books_table_leaves(struct books *b, uint32_t oid, int64_t load, const char *leaves,
-                        struct error *err)
+static bool set_text(struct books *b, uint32_t oid, int64_t load, const char *column,
+                     const char *text, struct error *err)
 {
     struct buf sql = {0};
     bool ok;
 
-    buf_puts(&sql, "UPDATE penstock.tables SET leaves = ");
-    books_string_or_null(&sql, leaves);
-    books_where(&sql, b);
-    buf_printf(&sql, " AND source_id = %u AND load = %lld", oid, (long long)load);
+    buf_printf(&sql, "UPDATE penstock.tables SET %s = ", column);
+    books_string_or_null(&sql, text);
+    books_where_load(&sql, b, oid, load);
     ok = books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
+}
+
+bool books_table_leaves(struct books *b, uint32_t oid, int64_t load, const char *leaves,
+                        struct error *err)
+{
+    return set_text(b, oid, load, "leaves", leaves, err);
+}
+
+bool books_table_membership(struct books *b, uint32_t oid, int64_t load, const char *membership,
+                            struct error *err)
+{
+    return set_text(b, oid, load, "membership", membership, err);
 }

@@ -138,6 +138,11 @@ void segment_fetched(struct segment *s, void *object)
     put(open_frame(s, 1 + sizeof(object), EVENT_FETCHED), &object, sizeof(object));
 }
 
+void segment_leaf(struct segment *s, uint32_t oid, uint32_t leaf)
+{
+    put_u32(put_u32(open_frame(s, 1 + 8, EVENT_LEAF), oid), leaf);
+}
+
 static uint32_t get_u32(const uint8_t **at)
 {
     uint32_t v;
@@ -220,6 +225,10 @@ bool segment_next(struct segment *s, struct event *e)
         at += sizeof(e->object);
         if (e->kind == EVENT_LOAD)
             e->s = get_i64(&at);
+        break;
+    case EVENT_LEAF:
+        e->oid = get_u32(&at);
+        e->leaf = get_u32(&at);
         break;
     case EVENT_STOP:
         e->oid = get_u32(&at);

@@ -14,6 +14,7 @@
  *   ALTER     u64 pointer              the table has another shape from here on
  *   LOAD      u64 pointer, i64 s       a load of a table has begun (s 0), or has its point S
  *   FETCHED   u64 pointer              rows that were read at the source again
+ *   LEAF      u32 oid, u32 leaf        a part of the table that is new: its first row follows
  *
  * Pointers are the pipeline's own objects, which live as long as the attempt.
  */
@@ -34,7 +35,8 @@ enum event_kind {
     EVENT_STOP,
     EVENT_ALTER,
     EVENT_LOAD,
-    EVENT_FETCHED
+    EVENT_FETCHED,
+    EVENT_LEAF
 };
 
 #define EVENT_UNAVAILABLE 1 /* flags: a column of the row was not carried */
@@ -54,7 +56,8 @@ struct event {
     size_t old_key_len;
     const char *position; /* COMMIT, IDLE */
     bool urgent;
-    uint32_t oid; /* STOP */
+    uint32_t oid;  /* STOP, LEAF */
+    uint32_t leaf; /* LEAF */
     int state;
     const char *schema, *name, *why;
     void *object; /* ALTER, LOAD, FETCHED */
@@ -79,6 +82,7 @@ void segment_stop(struct segment *s, uint32_t oid, int state, const char *schema
 void segment_alter(struct segment *s, void *object);
 void segment_load(struct segment *s, void *object, int64_t point);
 void segment_fetched(struct segment *s, void *object);
+void segment_leaf(struct segment *s, uint32_t oid, uint32_t leaf);
 /* The next record, its pointers into the segment; false at the end. */
 bool segment_next(struct segment *s, struct event *e);
 

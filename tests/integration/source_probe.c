@@ -224,6 +224,14 @@ static bool on_alter(void *ctx, const struct alteration *a, bool *carried, struc
     return true;
 }
 
+static bool on_leaf(void *ctx, const struct table *t, uint32_t leaf, struct error *err)
+{
+    (void)ctx;
+    (void)err;
+    print(json_pack("{s:o, s:I}", "root", full_name(t), "leaf", (json_int_t)leaf));
+    return true;
+}
+
 static bool on_read(void *ctx, const struct table *t, const struct value *values, struct error *err)
 {
     struct probe *p = ctx;
@@ -421,6 +429,7 @@ static bool poll_for(struct probe *p, int ms, struct error *err)
                                .commit = on_commit,
                                .idle = on_idle,
                                .alter = p->no_alter ? NULL : on_alter,
+                               .leaf = on_leaf,
                                .wants_load = on_wants};
     int64_t end = clock_mono_ms() + ms;
     bool drained;

@@ -19,6 +19,14 @@ def kept(b, table):
     return pg, dk
 
 
+def looked_at(b):
+    """Until each connector has looked at the catalogue of now."""
+    now = b.source.sql("SELECT now()", b.db)[0][0]
+    harness.wait_for("a look", lambda: b.p.alive() and b.source.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%%:watch' AND datname "
+        "= %s AND query_start > %s AND state = 'idle'", b.db, (b.db, now)) == [(len(b.kinds),)])
+
+
 def in_place(b, table="public.t"):
     """It was loaded once by each connector, at the start."""
     assert b.loads(table) == len(b.kinds), b.p.log()
@@ -235,4 +243,82 @@ def test_partitions_detached_and_attached_while_it_is_away(both):
     b.live("public.t").caught_up().equal("public.t")
     b.sql("DROP TABLE t3").start()
     harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 6)
+    b.live("public.t").equal("public.t")
+
+
+def test_partitions_that_come_while_it_runs_and_go_while_it_is_away(both):
+    """The list of leaves follows the log: with the checkpoint that covers a leaf's first row the
+    books know the leaf."""
+    b = both().run("""CREATE TABLE t (id int, r int, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+        INSERT INTO t SELECT i, 1 FROM generate_series(1, 50) i""", "public.t")
+    b.sql("CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2)", "INSERT INTO t VALUES (100, 2)")
+    b.caught_up().p.kill9()
+    b.start().caught_up().live("public.t")
+    b.sql("CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3)", "INSERT INTO t VALUES (200, 3)")
+    in_place(b.caught_up().live("public.t")).equal_postgres("public.t")
+    b.p.kill9()
+    b.sql("DROP TABLE t3")
+    b.start()
+    harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 4)
+    b.live("public.t").caught_up().equal("public.t")
+    b.start().live("public.t").caught_up()
+    assert b.loads("public.t") == 4
+    b.stop().sql("ALTER TABLE t DETACH PARTITION t2").start()
+    harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 6)
+    b.live("public.t").equal("public.t")
+
+
+def test_the_list_of_leaves_is_kept_over_an_alteration(both):
+    b = both().run("""CREATE TABLE t (id int, r int, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); INSERT INTO t VALUES (1, 1)""", "public.t")
+    b.sql("CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2)", "INSERT INTO t VALUES (100, 2)")
+    looked_at(b.caught_up())  # else the alteration has it loaded
+    b.sql("ALTER TABLE t ADD c int", "INSERT INTO t VALUES (101, 1, 5)").caught_up()
+    in_place(b)
+    leaves = b.source.sql("SELECT ',' || string_agg(oid::text, ',' ORDER BY oid) || ',' FROM pg_class "
+                          "WHERE relname IN ('t1', 't2')", b.db)
+    assert b.warehouse.sql("SELECT leaves FROM penstock.tables WHERE source_table = 't'", b.wdb
+                           ) == leaves
+    b.equal("public.t")
+
+
+def test_another_row_filter_while_it_is_away(both):
+    """The columns are the same; the rows that the warehouse is to have are others."""
+    b = both(settings={"publication.name": "mine", "publication.autocreate.mode": "disabled",
+                       "table.include.list": "public\\.(t|u|fence)"})
+    b.run("CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE u (id int PRIMARY KEY); INSERT "
+          "INTO t SELECT i, i FROM generate_series(1, 50) i; INSERT INTO u VALUES (1); CREATE "
+          "PUBLICATION mine FOR TABLE t WHERE (v > 10), u, fence", "public.t", "public.u").caught_up()
+    assert b.warehouse.sql("SELECT count(*) FROM t", b.wdb) == [(40,)]
+    b.sql("ALTER TABLE t RENAME v TO w", "INSERT INTO t VALUES (60, 60)").caught_up()
+    b.restart().caught_up().live("public.t")
+    in_place(b)  # the name in the filter is another one
+    b.stop().sql("ALTER PUBLICATION mine SET TABLE t WHERE (w <= 20), u, fence",
+                 "INSERT INTO t VALUES (61, 5), (62, 55)").start()
+    harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 4)
+    b.live("public.t").caught_up()
+    ids = b.source.sql("SELECT id FROM t WHERE w <= 20 ORDER BY id", b.db)
+    harness.wait_for("the rows of now", lambda: b.warehouse.sql(
+        "SELECT id FROM t ORDER BY id", b.wdb) == ids)
+    b.restart().live("public.t", "public.u").caught_up()
+    assert (b.loads("public.t"), b.loads("public.u")) == (4, 2)
+    b.stop()
+    with duckdb.connect(b.duck, read_only=True) as c:
+        assert c.execute("SELECT id FROM public.t ORDER BY id").fetchall() == ids
+
+
+def test_another_column_under_the_name_of_an_idle_table(both):
+    """Dropped and added again, while it runs and while it is away: no row comes to tell of it."""
+    b = both(service=ANY).run(
+        "CREATE TABLE t (id int PRIMARY KEY, c int); CREATE TABLE calm (id int PRIMARY KEY, c int); "
+        "INSERT INTO t SELECT i, i FROM generate_series(1, 50) i; INSERT INTO calm SELECT i, i FROM "
+        "generate_series(1, 50) i", "public.t", "public.calm")
+    b.sql("ALTER TABLE t DROP COLUMN c", "ALTER TABLE t ADD COLUMN c int",
+          "ALTER TABLE calm ADD COLUMN d int")
+    harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 4, 40)
+    b.live("public.t").equal_postgres("public.t")
+    b.stop().sql("ALTER TABLE t DROP COLUMN c", "ALTER TABLE t ADD COLUMN c int DEFAULT 5").start()
+    harness.wait_for("loaded again", lambda: b.p.alive() and b.loads("public.t") == 6, 40)
+    assert b.loads("public.calm") == 2
     b.live("public.t").equal("public.t")

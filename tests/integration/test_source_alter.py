@@ -507,6 +507,30 @@ def test_column_list_over_a_restart(source, db, probes):  # noqa: F811
     assert "publication" in wants(events)[0][1] and story(events) == []
 
 
+def test_another_row_filter_over_a_restart(source, db, probes):  # noqa: F811
+    """With the same columns; also what left the publication for a while."""
+    source.script(FENCE_TABLE + """
+        CREATE TABLE t(id int PRIMARY KEY, v text); CREATE TABLE u(id int PRIMARY KEY); CREATE TABLE w(id int PRIMARY KEY);
+        CREATE PUBLICATION mine FOR TABLE t WHERE (id > 10), u, w, o WITH (publish_via_partition_root = true);
+        """, db)
+    settings = {"publication.name": "mine", "publication.autocreate.mode": "disabled"}
+    first, second, third = (probes(source, db, **settings) for _ in range(3))
+    position = copy(first)
+    for p in second, third:
+        p("connect")
+        p("plan")
+    second("start " + position)
+    assert not wants(second("poll 6000"))
+    second("stop")
+    source.script("ALTER PUBLICATION mine DROP TABLE u; INSERT INTO u VALUES (1); ALTER PUBLICATION mine ADD TABLE u; "
+                  "ALTER PUBLICATION mine SET TABLE t WHERE (id > 20), u, w, o", db)
+    harness.wait_for("slot is free", lambda: third("mark")[0]["pid"] == 0)
+    third("start " + position)
+    events = third.poll_until(lambda e: "wants" in e, 15) + third("poll 6000")
+    assert sorted(wants(events)) == [("public.t", "the publication was altered"),
+                                     ("public.u", "the publication was altered")]
+
+
 def test_generated_column(run):
     """It is not in the log, also when a plain one is made of it, which is told from a new one."""
     events = run("CREATE TABLE t(id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) STORED, w int);",
@@ -558,6 +582,41 @@ def test_partitions_that_changed_are_loaded(run, ddl):
     events = run(PT, f"{ddl}; INSERT INTO pt VALUES (2, 'c', 8)")
     assert "public.pt" in [w[0] for w in wants(events)]
     assert story(events) == []
+
+
+def leaves(events):
+    return [(e["root"], e["leaf"]) for e in events if "leaf" in e]
+
+
+def test_new_partitions_are_told_with_their_first_row(source, db, probe):  # noqa: F811
+    """Once for each stream, before the row, and of the right table; not those of the copy."""
+    source.script(FENCE_TABLE + PT + "CREATE TABLE other(id int PRIMARY KEY);", db)
+    start(probe)
+    source.script("CREATE TABLE pt_3 PARTITION OF pt FOR VALUES FROM (20) TO (30); CREATE TABLE pt_4 PARTITION OF pt "
+                  "FOR VALUES FROM (30) TO (50) PARTITION BY RANGE (id); CREATE TABLE pt_5 PARTITION OF pt_4 FOR VALUES "
+                  "FROM (30) TO (40); INSERT INTO pt VALUES (2, 'a')", db)
+    assert leaves(until_fence(source, db, probe)) == []
+    source.script("BEGIN; INSERT INTO pt VALUES (21, 'a'), (3, 'b'), (31, 'c'); INSERT INTO other VALUES (1); COMMIT; "
+                  "INSERT INTO pt VALUES (22, 'a'); UPDATE pt SET id = 32 WHERE id = 22", db)
+    events = until_fence(source, db, probe)
+    oids = [r[0] for r in source.sql("SELECT oid::int FROM pg_class WHERE relname IN ('pt_3', 'pt_5') ORDER BY relname",
+                                     db)]
+    assert leaves(events) == [("public.pt", o) for o in oids]
+    assert "leaf" in [e for e in events if "leaf" in e or "op" in e][0]
+    assert not wants(events + probe("poll 11000"))
+    # What is announced for a truncate is no leaf.
+    source.script("TRUNCATE pt, other; INSERT INTO pt VALUES (2, 'a')", db)
+    assert leaves(until_fence(source, db, probe)) == []
+
+
+def test_a_partition_that_is_gone_before_a_look_is_noticed(source, db, probe):  # noqa: F811
+    source.script(FENCE_TABLE + PT, db)
+    start(probe)
+    probe("poll 1000")
+    source.script("CREATE TABLE pt_3 PARTITION OF pt FOR VALUES FROM (20) TO (30); INSERT INTO pt VALUES (21, 'a'); "
+                  "ALTER TABLE pt DETACH PARTITION pt_3", db)
+    assert wants(probe.poll_until(lambda e: "wants" in e, 15)) == [
+        ("public.pt", "a partition was detached or dropped")]
 
 
 def test_partition_by_itself(source, db, probes):  # noqa: F811
@@ -626,6 +685,82 @@ def test_refused_by_the_engine(source, db, probe):  # noqa: F811
     assert not wants(events)
     assert [e for e in story(events) if not isinstance(e["id"], tuple)] == [{"id": 2, "v": "b"}]
     assert len(alters(events)) == 1
+
+
+# ------------------------------------------------------- altered, and no row comes to tell of it
+
+IDLE = "CREATE TABLE t(id int PRIMARY KEY, v text, w text); INSERT INTO t VALUES (1, 'a', 'b');"
+
+
+@pytest.mark.parametrize("ddl", [
+    "ALTER TABLE t DROP v; ALTER TABLE t ADD v text",
+    "ALTER TABLE t DROP v, ADD v text DEFAULT 'new'",
+    "ALTER TABLE t DROP v; ALTER TABLE t ADD v int",
+    "ALTER TABLE t DROP v; ALTER TABLE t RENAME w TO v",
+    "ALTER TABLE t RENAME v TO x; ALTER TABLE t RENAME w TO v; ALTER TABLE t RENAME x TO w",
+])
+@pytest.mark.parametrize("when", ["live", "behind"])
+def test_another_column_under_the_name_of_an_idle_table_is_loaded(source, db, probes, when, ddl):  # noqa: F811
+    source.script(FENCE_TABLE + IDLE, db)
+    first, second = probes(source, db), probes(source, db)
+    position = copy(first)
+    second("connect")
+    second("plan")
+    p = first if when == "live" else second
+    if when == "live":
+        p("start " + position)
+        p("poll 300")
+    source.script(ddl, db)
+    if when == "behind":
+        p("prepare")
+        p("start " + position)
+    events = p.poll_until(lambda e: "wants" in e, 25)
+    assert story(events) == []
+    [(table, why)] = wants(events)
+    assert table == "public.t" and "another column has the name" in why
+    # It is loaded once.
+    source.sql("INSERT INTO t(id) VALUES (2)", db)
+    rows = p("join t")
+    assert sorted(r["after"]["id"] for r in rows if r["table"] == "public.t") == [1, 2]
+    assert not wants(p("poll 11000"))
+
+
+@pytest.mark.parametrize("ddl", [
+    "ALTER TABLE t ADD c int DEFAULT 7",
+    "ALTER TABLE t DROP v",
+    "ALTER TABLE t RENAME v TO x",
+    "ALTER TABLE t ALTER v SET STATISTICS 7; ANALYZE t",
+    "ALTER TABLE t DROP v; ALTER TABLE t ADD x text",
+])
+def test_other_alterations_of_an_idle_table_wait_for_its_next_row(source, db, probe, ddl):  # noqa: F811
+    source.script(FENCE_TABLE + IDLE, db)
+    start(probe)
+    probe("poll 300")
+    source.script(ddl, db)
+    assert not wants(until_fence(source, db, probe) + probe("poll 12000"))
+
+
+def test_a_row_between_the_looks_tells_of_the_alteration(source, db, probe):  # noqa: F811
+    """The names swapped, which the log can prove: no load, however long it is quiet after it."""
+    source.script(FENCE_TABLE + "CREATE TABLE t(id int PRIMARY KEY, v text, w int); "
+                  "INSERT INTO t VALUES (1, 'a', 2);", db)
+    start(probe)
+    probe("poll 300")
+    source.script("ALTER TABLE t RENAME v TO x; ALTER TABLE t RENAME w TO v; ALTER TABLE t RENAME x TO w", db)
+    events = probe("poll 5500")
+    source.sql("INSERT INTO t VALUES (2, 'b', 3)", db)
+    events += until_fence(source, db, probe) + probe("poll 12000")
+    assert not wants(events)
+    assert story(events) == [{"id": ("id",), "w": ("v",), "v": ("w",)}, {"id": 2, "w": "b", "v": 3}]
+
+
+def test_another_column_under_the_name_of_an_idle_partitioned_table(source, db, probe):  # noqa: F811
+    source.script(FENCE_TABLE + PT, db)
+    start(probe)
+    probe("poll 300")
+    source.script("ALTER TABLE pt DROP v; ALTER TABLE pt ADD v text", db)
+    [(table, why)] = wants(probe.poll_until(lambda e: "wants" in e, 25))
+    assert table == "public.pt" and "another column" in why
 
 
 # ------------------------------------------------------------------- tables that join the stream

@@ -366,6 +366,25 @@ def test_a_complete_copy_and_its_spool_go_on_after_a_kill(both):
     nothing_aside(b)
 
 
+def test_a_partition_that_comes_during_a_load_and_goes_while_it_is_away(both):
+    """Its rows lie in the spool of the load, whose list of leaves is older: that follows, too."""
+    b = both(kinds=["postgres"]).run(
+        "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE t1 "
+        "PARTITION OF t FOR VALUES FROM (0) TO (2000); INSERT INTO t SELECT i, 'v' || i FROM "
+        "generate_series(1, 1000) i; CREATE TABLE u (id int PRIMARY KEY, v text); INSERT INTO u "
+        "VALUES (1, 'u')", "public.t", "public.u")
+    lock, _ = swapping(b, change=True)
+    b.sql("CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (2000) TO (3000)",
+          "INSERT INTO t VALUES (2001, 'new')", "DELETE FROM t WHERE id = 9")
+    goes_on(b, "public.u")
+    b.p.kill9()
+    b.sql("DROP TABLE t2")
+    b.start()
+    lock.release()
+    b.live("public.t", timeout=60).equal_postgres("public.t", "public.u")
+    nothing_aside(b)
+
+
 def test_changes_before_the_point_of_a_load_do_not_hold_it_up(both):
     """Its changes are spooled before the point is made, which waits for a transaction that is still
     open: all of that is older than the copy."""

@@ -399,6 +399,78 @@ def test_a_server_that_does_not_know_our_timeline_is_refused(penstock, warehouse
         source.stop()
 
 
+def test_two_servers_promoted_to_the_same_number_are_told_apart(penstock, warehouse, wdb):
+    """Both forked off the same server, at different places; the second comes to our address as
+    timeline 2, too, and then goes on as 3."""
+    source = Postgres()
+    other = None
+    try:
+        p = started(penstock, source, warehouse, wdb)
+        assert p.stop() == 0
+        source.stop()
+        data = save(source)
+        through_recovery(source)
+        change(source, 2000)
+        p.start()
+        equal(p, source, warehouse, wdb)
+        assert p.stop() == 0
+        source.stop()
+        other = Copied(data, source, port=source.port)
+        change(other, 3000)
+        other.stop()
+        through_recovery(other)
+        assert timeline(other) == 2
+        mine, theirs = fork_of(source, 2), fork_of(other, 2)
+        assert mine != theirs
+        other.script("SELECT pg_logical_emit_message(false, 'x', repeat('x', 3000000))", "a")
+        before = warehouse.sql("SELECT * FROM t ORDER BY id", wdb)
+        position, _ = checkpoint(warehouse, wdb)
+        p.start()
+        refused(p, "the server is on timeline 2", "filled from timeline 2", position, mine, theirs)
+        assert p.stop() == 0
+        other.stop()
+        through_recovery(other)
+        assert timeline(other) == 3
+        p.start()
+        refused(p, "the server is on timeline 3", "filled from timeline 2", mine, theirs)
+        assert warehouse.sql("SELECT * FROM t ORDER BY id", wdb) == before
+        assert checkpoint(warehouse, wdb) == (position, "2")
+        assert p.stop() == 0
+        other.stop()
+        source.start()
+        p.start()
+        change(source, 4000)
+        equal(p, source, warehouse, wdb)
+        assert p.stop() == 0
+    finally:
+        source.stop()
+        if other is not None:
+            other.stop()
+
+
+def test_books_that_do_not_say_where_the_timeline_began_learn_it(penstock, warehouse, wdb):
+    """Those of before; nothing is loaded again for that."""
+    source = Postgres()
+    try:
+        source.stop()
+        through_recovery(source)
+        p = started(penstock, source, warehouse, wdb)
+        assert p.stop() == 0
+        identity = "SELECT source_identity::jsonb ->> 'timeline_began' FROM penstock.checkpoints"
+        began = warehouse.sql(identity, wdb)
+        assert began == [(fork_of(source, 2),)]
+        assert warehouse.sql("UPDATE penstock.checkpoints SET source_identity = (source_identity"
+                             "::jsonb - 'timeline_began')::text", wdb) == 1
+        change(source, 2000)
+        p.start()
+        equal(p, source, warehouse, wdb)
+        assert warehouse.sql(identity, wdb) == began
+        assert p.log().count("table loaded table=public.t ") == 1
+        assert p.stop() == 0
+    finally:
+        source.stop()
+
+
 def test_a_stream_is_opened_on_the_server_that_was_identified(probes):  # noqa: F811
     """The address is given to a promoted server between the two."""
     source = Postgres()

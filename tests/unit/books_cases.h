@@ -122,6 +122,8 @@ static inline void same_table(const struct table *got, const struct table *want)
     same_number("replica_identity", got->replica_identity, want->replica_identity);
     same_number("relfilenode", got->relfilenode, want->relfilenode);
     same_number("natts", got->natts, want->natts);
+    same_text("leaves", got->leaves, want->leaves);
+    same_text("membership", got->membership, want->membership);
     same_number("ncols", got->ncols, want->ncols);
     for (i = 0; i < want->ncols; i++)
         same_column(&got->cols[i], &want->cols[i]);
@@ -316,6 +318,8 @@ static inline struct table_record odd_record(struct ctx *c)
     t->topic = texts[2];
     t->relfilenode = UINT32_MAX - 1;
     t->natts = 1600;
+    t->leaves = ",1,4294967295,";
+    t->membership = "1:2:3:4294967295";
     t->replica_identity = 'f';
     t->ncols = TYPE_COUNT;
     t->cols = arena_calloc(c->a, (size_t)t->ncols, sizeof(*t->cols));
@@ -784,6 +788,14 @@ static inline void case_identity(struct ctx *c)
     put_plain(c, 7, 3, TABLE_LIVE);
     put_plain(c, 7, 4, TABLE_LOADING);
     WORKS(books_table_put(B(c), &copied, E(c)));
+    snprintf(id.timeline_began, sizeof(id.timeline_began), "FFFFFFFF/FFFFFFFF");
+    FAILS_AS(books_checkpoint_note(B(c), "0/2", &id, E(c)), ERROR_RETRY);
+    WORKS(books_checkpoint_read(B(c), &p, E(c)));
+    same_text("began", p.identity.timeline_began, "");
+    WORKS(books_checkpoint_note(B(c), "0/1", &id, E(c)));
+    WORKS(books_checkpoint_read(B(c), &p, E(c)));
+    same_text("began", p.identity.timeline_began, "FFFFFFFF/FFFFFFFF");
+    CHECK_THAT(p.identity.timeline == 1 && all(c, 3)[2].loaded);
     id.timeline = UINT32_MAX / 2;
     FAILS_AS(books_checkpoint_identity(B(c), "0/2", &id, E(c)), ERROR_RETRY);
     WORKS(books_checkpoint_read(B(c), &p, E(c)));

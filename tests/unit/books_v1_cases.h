@@ -174,6 +174,27 @@ static inline void case_migrate(struct ctx *c)
     CHECK_THAT(all(c, 2)[0].load == 6);
 }
 
+/* Version 2 from before its last column. */
+static inline void case_complete(struct ctx *c)
+{
+    const char *shape;
+    struct table_record seven;
+
+    WORKS(books_open(B(c), E(c)));
+    shape = shape_of_books(c);
+    seven = plain(c, 7, 2, TABLE_LIVE);
+    WORKS(books_table_put(B(c), &seven, E(c)));
+    run_sql(c, "ALTER TABLE penstock.tables DROP COLUMN membership");
+    WORKS(books_open(B(c), E(c)));
+    same_text("shape", shape_of_books(c), shape);
+    same_record(&all(c, 1)[0], &seven);
+    WORKS(books_table_membership(B(c), 7, 2, "1:2", E(c)));
+    WORKS(books_table_leaves(B(c), 7, 2, ",3,", E(c)));
+    seven.table->membership = "1:2";
+    seven.table->leaves = ",3,";
+    same_record(&all(c, 1)[0], &seven);
+}
+
 /* Meta with two rows, no load at all, and tables aside that no row speaks of any more. */
 static inline void case_migrate_leftovers(struct ctx *c)
 {
@@ -312,6 +333,7 @@ static const struct books_case books_cases[] = {
     {"identity", case_identity},
     {"forget", case_forget},
     {"migrate", case_migrate},
+    {"complete", case_complete},
     {"migrate leftovers", case_migrate_leftovers},
     {"migrate fails", case_migrate_fails},
     {"migrate late", case_migrate_late},

@@ -586,7 +586,7 @@ static void files_refused_for_their_settings(void **state)
                  "no variable PENSTOCK_NOT_SET_X", "export PENSTOCK_NOT_SET_X");
     load_refused("connectors:\n" SOURCE "    tasks.max: 2\n" SINK, "\"2\" is refused", "");
     load_refused("connectors:\n" SOURCE "    snapshot.mode: always\n" SINK, "is refused", "");
-    load_refused("connectors:\n" SOURCE "    heartbeat.interval.ms: 100\n" SINK, "no meaning", "");
+    load_refused("connectors:\n" SOURCE "    heartbeat.topics.prefix: a\n" SINK, "no meaning", "");
     load_refused("connectors:\n  s:\n    connector.class: postgres\n    topic.prefix: a b\n"
                  "    database.hostname: h\n    database.dbname: d\n",
                  "cannot begin a topic", "");

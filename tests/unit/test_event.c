@@ -54,6 +54,7 @@ static void every_kind(void **state)
     segment_alter(s, &key);
     segment_load(s, &value, INT64_MAX);
     segment_fetched(s, &old);
+    segment_leaf(s, 4294967295u, 4294967294u);
 
     next(s, EVENT_MARK);
     e = next(s, EVENT_BEGIN);
@@ -94,6 +95,8 @@ static void every_kind(void **state)
     assert_true(e.s == INT64_MAX);
     e = next(s, EVENT_FETCHED);
     assert_ptr_equal(e.object, &old);
+    e = next(s, EVENT_LEAF);
+    assert_true(e.oid == 4294967295u && e.leaf == 4294967294u);
     assert_false(segment_next(s, &e));
     assert_false(segment_next(s, &e));
     segment_free(s);

@@ -15,15 +15,15 @@ static bool parse(const char *text, size_t len, uint32_t current, uint32_t was, 
                   struct error *err)
 {
     char *copy = mem_alloc(len > 0 ? len : 1); /* of its exact size, so that overruns are seen */
-    bool found, ok;
+    struct timeline_past past;
+    bool ok;
 
     memcpy(copy, text, len);
-    ok = timeline_history(copy, len, current, was, &found, left, err);
+    ok = timeline_history(copy, len, current, was, &past, err);
     mem_free(copy);
-    if (ok && !found) {
-        assert_int_equal(*left, 0);
-        *left = NOT_FOUND;
-    }
+    if (ok && !past.found)
+        assert_int_equal(past.left, 0);
+    *left = !ok || past.found ? past.left : NOT_FOUND;
     return ok;
 }
 
@@ -54,6 +54,29 @@ static void what_postgres_writes(void **state)
     expect(of_5, 5, 9, NOT_FOUND);
     expect("4294967294\tFFFFFFFF/FFFFFFFF\tx\n", 4294967295, 4294967294, UINT64_MAX);
     expect("1\t0/0\tx\n", 2, 1, 0);
+}
+
+static void began(const char *text, uint32_t current, uint32_t was, uint64_t want)
+{
+    struct timeline_past past;
+    struct error err = {0};
+
+    if (!timeline_history(text, strlen(text), current, was, &past, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(past.began, want);
+}
+
+/* Where its parent was left, of each that is in the history and of the current one. */
+static void where_a_timeline_began(void **state)
+{
+    (void)state;
+    began(of_5, 5, 1, 0);
+    began(of_5, 5, 2, 0x3000148);
+    began(of_5, 5, 4, 0x4000000);
+    began(of_5, 5, 5, 0x16B374D848);
+    began("", 1, 1, 0);
+    began("# x\n1\t0/30\tx\n2\t0/20\tx\n", 3, 2, 0x30);
+    began("# x\n1\t0/30\tx\n2\t0/20\tx\n", 3, 3, 0x20);
 }
 
 static void comments_blanks_and_missing_parts(void **state)
@@ -141,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_postgres_writes),
+        cmocka_unit_test(where_a_timeline_began),
         cmocka_unit_test(comments_blanks_and_missing_parts),
         cmocka_unit_test(positions_that_go_back),
         cmocka_unit_test(hostile_text),
