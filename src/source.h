@@ -66,6 +66,26 @@ struct source_table {
     const char *refused; /* not NULL: cannot be replicated, this is why and what to do */
 };
 
+/* One table as `check` shows it. */
+struct plan_table {
+    struct source_table table; /* without chunks */
+    const char *identity;      /* what identifies a row in the log: "DEFAULT", "FULL", ... */
+    const char *left_out;      /* columns that are not replicated, each with why; NULL: none */
+    bool will_run;             /* nothing stands against it, or what does is done at the start */
+};
+
+/* What `check` tells of a source beside its findings; strings in the arena given. */
+struct source_plan {
+    struct source_identity identity; /* system "": not known */
+    struct mark mark;                /* state MISSING where it could not be read */
+    int n;
+    struct plan_table *tables;
+    double load_seconds; /* expected of the first load's reading; -1 unknown */
+    const char *load_how;
+    int64_t log_bytes; /* expected to be written, and kept for us, meanwhile; -1 unknown */
+    const char *log_how;
+};
+
 /* What the stream has to know of each table before it starts. */
 struct stream_table {
     const struct table *table; /* as loaded or last altered; borrowed until stream_stop */
@@ -88,10 +108,11 @@ struct source_ops {
     void (*close)(struct source *s); /* accepts NULL */
     void (*cancel)(struct source *s);
 
-    /* Everything that would stop or surprise a run, each finding with its fix. False only if the
-     * source could not be asked at all. */
-    bool (*check)(struct source *s, struct findings *out, struct error *err);
-    /* Tables as of now, without chunks, for the plan that `check` shows. */
+    /* Everything that would stop or surprise a run, each finding with its fix, and the plan of it.
+     * Changes nothing. False only if the source could not be asked at all. */
+    bool (*check)(struct source *s, struct arena *a, struct source_plan *plan, struct findings *out,
+                  struct error *err);
+    /* Tables as of now, without chunks. */
     bool (*plan)(struct source *s, struct arena *a, struct source_table **tables, int *n,
                  struct error *err);
 

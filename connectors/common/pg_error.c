@@ -85,6 +85,18 @@ static void fill_ident(struct error *err, const char *name, const char *value)
     buf_free(&b);
 }
 
+/* rest: of words. Where they open a quote before it, it ends with one. */
+static void fill_object(struct error *err, const char *words, const char *rest)
+{
+    char name[WORDS_MAX];
+    size_t n = strlen(rest);
+
+    if (rest > words && rest[-1] == '"' && n > 0 && rest[n - 1] == '"')
+        n--;
+    snprintf(name, sizeof(name), "%.*s", (int)n, rest);
+    fill_ident(err, "object", name);
+}
+
 /* "permission denied for KIND NAME" -> the GRANT that is missing. */
 static const char *hint_privilege(enum pg_side side, const char *message, const char **rest)
 {
@@ -102,14 +114,14 @@ static const char *hint_privilege(enum pg_side side, const char *message, const 
 static void give_hint(enum pg_side side, struct error *err, const PGconn *conn,
                       const struct pg_state *row, const char *words)
 {
-    const char *rest = "", *who = NULL;
+    const char *rest = words + strlen(words), *who = NULL;
 
     if (strcmp(err->sqlstate, "42501") == 0)
         who = hint_privilege(side, words, &rest);
     error_hint(err, "%s", who != NULL ? who : row->side[side].who);
     fill_ident(err, "role", conn != NULL ? PQuser(conn) : NULL);
     fill_ident(err, "database", conn != NULL ? PQdb(conn) : NULL);
-    fill_ident(err, "object", rest);
+    fill_object(err, words, rest);
     error_fill(err, "rest", rest);
 }
 

@@ -291,6 +291,10 @@ const struct pg_state pg_states[] = {
 };
 
 const struct pg_privilege pg_privileges[] = {
+    /* the name in quotes: at the connection itself */
+    {"permission denied for database \"",
+     {"its owner must run: GRANT CONNECT ON DATABASE {object} TO {role};",
+      "its owner must run: GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {object} TO {role};"}},
     {"permission denied for database",
      {"its owner must run: GRANT CONNECT, CREATE ON DATABASE {object} TO {role};",
       "its owner must run: GRANT CREATE ON DATABASE {object} TO {role};"}},

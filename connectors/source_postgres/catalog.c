@@ -24,6 +24,45 @@ void catalog_qualified(struct buf *b, const char *schema, const char *name)
     buf_sql_ident(b, name);
 }
 
+/* Has an earlier leaf the same schema, which is missing too? */
+static bool schema_named(const struct catalog_table *ct, int upto)
+{
+    int i;
+
+    for (i = 0; i < upto; i++) {
+        if (!ct->leaves[i].may_use && strcmp(ct->leaves[i].schema, ct->leaves[upto].schema) == 0)
+            return true;
+    }
+    return false;
+}
+
+void catalog_grants(const struct catalog_table *ct, const char *user, struct buf *sql)
+{
+    const char *between = sql->len > 0 ? "\n" : "";
+    int i, n = 0;
+
+    for (i = 0; i < ct->nleaves; i++) {
+        if (ct->leaves[i].may_use || schema_named(ct, i))
+            continue;
+        buf_printf(sql, "%sGRANT USAGE ON SCHEMA ", between);
+        buf_sql_ident(sql, ct->leaves[i].schema);
+        buf_puts(sql, " TO ");
+        buf_sql_ident(sql, user);
+        between = "\n";
+    }
+    for (i = 0; i < ct->nleaves; i++) {
+        if (ct->leaves[i].may_select)
+            continue;
+        buf_printf(sql, "%s%s", n == 0 ? between : "", n == 0 ? "GRANT SELECT ON " : ", ");
+        catalog_qualified(sql, ct->leaves[i].schema, ct->leaves[i].name);
+        n++;
+    }
+    if (n > 0) {
+        buf_puts(sql, " TO ");
+        buf_sql_ident(sql, user);
+    }
+}
+
 /* A relation of pg_class that might be selected. */
 struct candidate {
     uint32_t oid, root, relfilenode;
@@ -54,7 +93,7 @@ static const char candidates_sql[] =
     "CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid END, "
     "c.relreplident, c.relfilenode, pg_catalog.pg_has_role(c.relowner, 'USAGE'), c.relnatts "
     "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname !~ '^pg_' "
+    "WHERE c.relkind IN ('r', 'p', 'f', 'm', 'v') AND n.nspname !~ '^pg_' "
     "AND n.nspname NOT IN ('information_schema', 'penstock') "
     "ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
@@ -198,7 +237,11 @@ static bool select_tables(struct catalog_reading *r, struct error *err)
         r->out->split_roots += split_root;
         if (!is_selected(r, c, by_oid))
             continue;
-        if (c->kind == 'f')
+        if (c->kind == 'v' && !config_is_set(r->s->cfg, "table.include.list"))
+            continue; /* nobody asked for it by name */
+        if (c->kind == 'v')
+            add_odd(r, c, "a view: only tables are replicated");
+        else if (c->kind == 'f')
             add_odd(r, c, "a foreign table: its changes are not in this server's log");
         else if (c->kind == 'm')
             add_odd(r, c, "a materialized view: its changes are not in the log");
@@ -225,7 +268,8 @@ enum {
     L_BYTES,
     L_BLOCKS,
     L_SELECT,
-    L_RLS
+    L_RLS,
+    L_USE
 };
 
 static bool query_leaves(struct catalog_reading *r, PGresult **res, struct error *err)
@@ -240,7 +284,8 @@ static bool query_leaves(struct catalog_reading *r, PGresult **res, struct error
                "SELECT t.root, c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, "
                "c.relreplident, c.reltuples::bigint, %s, "
                "coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), true), "
-               "coalesce(pg_catalog.row_security_active(c.oid), false) "
+               "coalesce(pg_catalog.row_security_active(c.oid), false), "
+               "pg_catalog.has_schema_privilege(n.oid, 'USAGE') "
                "FROM t JOIN pg_catalog.pg_class c ON c.oid = t.oid "
                "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
                "WHERE c.relkind <> 'p' ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
@@ -268,7 +313,9 @@ static void add_leaf(struct catalog_reading *r, const PGresult *res, int i)
     l->persistence = PQgetvalue(res, i, L_LPERSISTENCE)[0];
     l->replica_identity = PQgetvalue(res, i, L_LIDENTITY)[0];
     l->blocks = (uint64_t)pg_int(res, i, L_BLOCKS);
-    ct->may_select = ct->may_select && pg_bool(res, i, L_SELECT);
+    l->may_select = pg_bool(res, i, L_SELECT);
+    l->may_use = pg_bool(res, i, L_USE);
+    ct->may_select = ct->may_select && l->may_select && l->may_use;
     ct->row_security = ct->row_security || pg_bool(res, i, L_RLS);
     if (rows >= 0)
         t->est_rows = (t->est_rows > 0 ? t->est_rows : 0) + rows;

@@ -16,6 +16,7 @@ struct catalog_leaf {
     char kind; /* relkind: r, f */
     char persistence;
     char replica_identity;
+    bool may_select, may_use; /* rights on it and on its schema */
 };
 
 struct catalog_table {
@@ -24,14 +25,17 @@ struct catalog_table {
     bool partition; /* a leaf that stands for itself */
     uint32_t root;  /* of a partition */
     bool published;
-    bool has_identity; /* updates and deletes can be published */
-    bool row_security; /* RLS would apply to a reader that does not bypass it */
-    bool may_select;
+    bool has_identity;   /* updates and deletes can be published */
+    bool row_security;   /* RLS would apply to a reader that does not bypass it */
+    bool may_select;     /* and USAGE on the schema, of all that hold its rows */
     bool owned;          /* the role may alter the table */
+    bool primary_key;    /* there is one, of use or not */
+    bool index_gone;     /* replica identity USING INDEX, and that index is no more or of no use */
     bool deferrable_key; /* a primary key that is no key, since it is deferrable */
-    const char *refused; /* NULL, or why and what to do */
-    bool missing;        /* not published, and can be without breaking updates */
-    bool only_missing;   /* and nothing else keeps it from being replicated */
+    const char *refused; /* NULL, or why and what to do: the first thing in its way */
+    const char *log_refused; /* what keeps the log from carrying it, or NULL */
+    bool missing;            /* not published, and can be without breaking updates */
+    bool only_missing;       /* and nothing else keeps it from being replicated */
     int nleaves;
     struct catalog_leaf *leaves;
 };
@@ -64,5 +68,7 @@ MUST_CHECK bool catalog_read(struct source *s, struct pg_conn *c, struct arena *
 /* Appends "schema"."name". */
 struct buf;
 void catalog_qualified(struct buf *b, const char *schema, const char *name);
+/* The statements, one a line, that let user read what holds the table's rows; none if it may. */
+void catalog_grants(const struct catalog_table *ct, const char *user, struct buf *sql);
 
 #endif

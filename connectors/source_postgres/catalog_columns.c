@@ -311,6 +311,7 @@ static void set_identity(struct catalog_table *ct, const struct table_keys *k)
                                                                   : NULL;
     int i;
 
+    ct->index_gone = t->replica_identity == 'i' && k->identity.n == 0;
     ct->has_identity = t->replica_identity == 'f' || (ix != NULL && ix->n > 0);
     for (i = 0; i < t->ncols; i++)
         t->cols[i].identity = t->replica_identity == 'f';
@@ -358,6 +359,7 @@ static bool read_keys(struct catalog_reading *r, struct error *err)
         struct table_keys *k = &keys[ct - r->out->tables];
         bool immediate = pg_bool(res, i, 4);
 
+        ct->primary_key |= pg_bool(res, i, 1);
         if (pg_bool(res, i, 1) && !immediate)
             ct->deferrable_key = true;
         if (!pg_bool(res, i, 3) || !immediate)

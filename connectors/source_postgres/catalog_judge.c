@@ -82,20 +82,40 @@ static const char *leaf_trouble(struct arena *a, const struct catalog_table *ct,
     return NULL;
 }
 
+/* A partition's rows are read from the partition: the right to its root does not help. */
+static const char *unreadable(struct catalog_reading *r, const struct catalog_table *ct)
+{
+    const char *what = ct->table->partitioned ? "the role may not read it and its partitions"
+                                              : "the role may not read it";
+    const char *names[][2] = {{"table", arena_printf(r->arena, "ALL TABLES IN SCHEMA %s",
+                                                     ident(r->arena, ct->leaves[0].schema))},
+                              {"role", ident(r->arena, r->s->facts.user)},
+                              {NULL, NULL}};
+    struct buf sql = {0}, one = {0};
+    const char *text;
+    size_t i;
+
+    catalog_grants(ct, r->s->facts.user, &sql);
+    for (i = 0; i < sql.len; i++)
+        buf_printf(&one, "%s%c", sql.data[i] == '\n' ? ";" : "",
+                   sql.data[i] == '\n' ? ' ' : sql.data[i]);
+    if (sql.len < 900) /* of the 1024 that a reason has */
+        text = arena_printf(r->arena, "%s; run: %s", what, buf_cstr(&one));
+    else
+        text = refusal(r->arena, CAUSE_TABLE_UNREADABLE, what, names);
+    buf_free(&sql);
+    buf_free(&one);
+    return text;
+}
+
 static const char *rights_refusal(struct catalog_reading *r, const struct catalog_table *ct)
 {
-    struct arena *a = r->arena;
-    const char *names[][2] = {{"table", qualified(a, ct->table->schema, ct->table->name)},
-                              {"role", ident(a, r->s->facts.user)},
-                              {NULL, NULL}};
+    const char *names[][2] = {{"role", ident(r->arena, r->s->facts.user)}, {NULL, NULL}};
 
     if (!ct->may_select)
-        return refusal(a, CAUSE_TABLE_UNREADABLE,
-                       ct->table->partitioned ? "the role may not read it and its partitions"
-                                              : "the role may not read it",
-                       names);
+        return unreadable(r, ct);
     if (ct->row_security)
-        return refusal(a, CAUSE_TABLE_HIDES_ROWS,
+        return refusal(r->arena, CAUSE_TABLE_HIDES_ROWS,
                        "row-level security would hide rows of it from the role", names);
     return NULL;
 }
@@ -143,6 +163,7 @@ void catalog_judge(struct catalog_reading *r, struct catalog_table *ct)
 {
     const char *log = log_refusal(r, ct);
 
+    ct->log_refused = log;
     ct->missing = log == NULL && !ct->published;
     ct->refused = rights_refusal(r, ct);
     if (ct->refused == NULL && ct->table->ncols == 0)

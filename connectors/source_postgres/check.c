@@ -1,177 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks: the server (version, wal_level, encoding, standby), the role, room for a slot and a
- * walsender, the publication, the slot, and each table. A run looks at the first part at every
- * connect; `penstock check` shows all of it. A table that is refused does not stop a run, since
- * the others go on: the plan shows those.
+ * Checks: the server (version, wal_level, encoding, standby), the role, what stands in between,
+ * room for a slot and a walsender, the publication, the slot, and each table. A run looks at the
+ * first part at every connect; `penstock check` shows all of it, with the plan: how long the tables
+ * take to read, and how much log is kept meanwhile. Nothing is changed.
+ *
+ * Facts are read in check_read.c, judged in check_judge.c and check_tables.c.
  */
 #include "source_postgres/check.h"
 
-#include "source_postgres/publication.h"
+#include "source_postgres/check_internal.h"
 #include "source_postgres/slot.h"
+#include "util/clock.h"
 #include "util/mem.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define MIN_VERSION 140000
-
-struct fault {
-    char message[512];
-    char fix[512];
-};
-
-/* The i-th thing about server and role that stops a run; false after the last. */
-static bool server_fault(const struct source *s, int i, bool *is_fault, struct fault *f)
-{
-    const struct pg_facts *x = &s->facts;
-    struct buf user = {0};
-
-    buf_sql_ident(&user, x->user);
-    memset(f, 0, sizeof(*f));
-    *is_fault = false;
-    switch (i) {
-    case 0:
-        *is_fault = x->version < MIN_VERSION;
-        snprintf(f->message, sizeof(f->message), "%s is older than PostgreSQL 14", x->version_text);
-        snprintf(f->fix, sizeof(f->fix), "upgrade the server to PostgreSQL 14 or later");
-        break;
-    case 1:
-        *is_fault = x->standby;
-        snprintf(f->message, sizeof(f->message),
-                 "the server is a standby, where no publication can be made");
-        snprintf(f->fix, sizeof(f->fix), "set database.hostname to the primary");
-        break;
-    case 2:
-        *is_fault = strcmp(x->wal_level, "logical") != 0;
-        snprintf(f->message, sizeof(f->message), "wal_level is %s, not logical", x->wal_level);
-        snprintf(f->fix, sizeof(f->fix),
-                 "run: ALTER SYSTEM SET wal_level = logical; then restart the server (managed "
-                 "servers: the parameter group's rds.logical_replication or "
-                 "cloudsql.logical_decoding)");
-        break;
-    case 3:
-        *is_fault = strcmp(x->encoding, "SQL_ASCII") == 0;
-        snprintf(f->message, sizeof(f->message),
-                 "database %s has the encoding SQL_ASCII: its text may be in any encoding, so "
-                 "that it cannot be turned into UTF-8 without guessing",
-                 x->database);
-        snprintf(f->fix, sizeof(f->fix),
-                 "move the data into a database with ENCODING 'UTF8' (pg_dump --encoding, "
-                 "createdb -E UTF8 -T template0)");
-        break;
-    case 4:
-        *is_fault = !x->may_replicate;
-        snprintf(f->message, sizeof(f->message), "role %s may not replicate", x->user);
-        snprintf(f->fix, sizeof(f->fix), "run: ALTER ROLE %s WITH REPLICATION", buf_cstr(&user));
-        break;
-    default:
-        buf_free(&user);
-        return false;
-    }
-    buf_free(&user);
-    return true;
-}
+#define WATCH_MS 1000 /* at least this long is looked at the log */
 
 bool check_server(struct source *s, struct error *err)
 {
-    struct fault f;
-    bool is_fault;
-    int i;
+    struct findings found = {0};
+    struct buf fix = {0};
+    bool ok;
 
-    for (i = 0; server_fault(s, i, &is_fault, &f); i++) {
-        if (!is_fault)
-            continue;
-        error_set(err, ERROR_CONFIG, "%s", f.message);
-        return error_hint(err, "%s", f.fix);
+    check_judge_server(&s->facts, &found);
+    ok = found.first == NULL;
+    if (!ok) {
+        finding_fix(found.first, &fix);
+        error_set(err, ERROR_CONFIG, "%s", found.first->message);
+        error_hint(err, "%s", buf_cstr(&fix));
     }
-    return true;
+    findings_free(&found);
+    buf_free(&fix);
+    return ok;
 }
 
-/* Columns of the query below. */
-enum { R_SLOTS, R_SLOTS_USED, R_SENDERS, R_SENDERS_USED, R_KEEP, R_TIMEOUT };
+/* --- slot --- */
 
-static bool read_room(struct pg_conn *c, PGresult **res, struct error *err)
-{
-    return pg_query(c, "reading the server's limits",
-                    "SELECT current_setting('max_replication_slots')::int, (SELECT count(*) FROM "
-                    "pg_catalog.pg_replication_slots), current_setting('max_wal_senders')::int, "
-                    "(SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = "
-                    "'walsender'), current_setting('max_slot_wal_keep_size'), "
-                    "current_setting('wal_sender_timeout')",
-                    res, err);
-}
-
-static void judge_room(const PGresult *res, bool slot_exists, struct findings *out)
-{
-    int64_t slots = pg_int(res, 0, R_SLOTS);
-    int64_t senders = pg_int(res, 0, R_SENDERS);
-    const char *keep = PQgetvalue(res, 0, R_KEEP);
-    char fix[256];
-
-    if (!slot_exists && slots - pg_int(res, 0, R_SLOTS_USED) < 1) {
-        snprintf(fix, sizeof(fix),
-                 "run: ALTER SYSTEM SET max_replication_slots = %lld; then restart the server",
-                 (long long)slots + 4);
-        findings_add(out, FINDING_STOPS, "source", fix,
-                     "all of the server's max_replication_slots = %lld are in use",
-                     (long long)slots);
-    } else if (slots - pg_int(res, 0, R_SLOTS_USED) < (slot_exists ? 1 : 2)) {
-        snprintf(fix, sizeof(fix),
-                 "run: ALTER SYSTEM SET max_replication_slots = %lld; then restart the server",
-                 (long long)slots + 4);
-        findings_add(out, FINDING_WARNING, "source", fix,
-                     "no replication slot is free for adding or reloading a table, which takes "
-                     "one for a moment");
-    }
-    if (senders - pg_int(res, 0, R_SENDERS_USED) < 2) {
-        snprintf(fix, sizeof(fix),
-                 "run: ALTER SYSTEM SET max_wal_senders = %lld; then restart the server",
-                 (long long)senders + 4);
-        findings_add(out,
-                     senders - pg_int(res, 0, R_SENDERS_USED) < 1 ? FINDING_STOPS : FINDING_WARNING,
-                     "source", fix,
-                     "too few of the server's max_wal_senders = %lld are free (2 are "
-                     "needed at a start, 1 while running)",
-                     (long long)senders);
-    }
-    if (strcmp(keep, "-1") == 0)
-        findings_add(out, FINDING_NOTE, "source",
-                     "to protect the server's disk run: ALTER SYSTEM SET max_slot_wal_keep_size = "
-                     "'50GB'; SELECT pg_reload_conf(); past it the tables must be loaded again",
-                     "max_slot_wal_keep_size is not set: while the service or the warehouse is "
-                     "down, the server keeps log without a limit");
-    else
-        findings_add(out, FINDING_NOTE, "source", NULL,
-                     "the server keeps at most %s of log for the slot (max_slot_wal_keep_size); "
-                     "after a longer stop the tables must be loaded again",
-                     keep);
-}
-
-static void judge_slot(struct source *s, struct findings *out, bool *exists)
+static void judge_slot(struct source *s, struct mark *m, struct findings *out)
 {
     struct error err;
-    struct mark m;
 
-    *exists = false;
-    if (!slot_mark_read(s, &m, &err)) {
+    if (!slot_mark_read(s, m, &err)) {
         findings_add_error(out, "source", &err);
         return;
     }
-    *exists = m.state != MARK_MISSING;
-    if (m.state == MARK_LOST)
+    if (m->state == MARK_LOST)
         findings_add(out, FINDING_STOPS, "source",
                      "load again: penstock remove, then start the connector (or snapshot.mode "
                      "when_needed)",
-                     "%s", m.why);
-    else if (m.active_pid != 0)
+                     "%s", m->why);
+    else if (m->active_pid != 0)
         findings_add(out, FINDING_WARNING, "source",
                      "stop the other penstock, or set another slot.name and topic.prefix",
                      "replication slot \"%s\" is read by pid %d just now", s->settings.slot,
-                     m.active_pid);
+                     m->active_pid);
 }
 
-static bool ready_to_make(const struct source *s, const struct catalog *cat)
+/* --- publication --- */
+
+static bool owns_missing(const struct source *s, const struct catalog *cat)
 {
     int i;
 
@@ -184,88 +74,58 @@ static bool ready_to_make(const struct source *s, const struct catalog *cat)
     return true;
 }
 
+/* May the role run the statement that the start would run? */
+static bool may_publish(const struct source *s, const struct publication *pub,
+                        const struct catalog *cat)
+{
+    if (s->facts.superuser)
+        return true;
+    if (s->settings.mode == PUBLICATION_ALL_TABLES)
+        return false;
+    return owns_missing(s, cat) && (pub->exists ? pub->owned : s->facts.may_create);
+}
+
+static const char *who_publishes(const struct source *s, const struct publication *pub)
+{
+    if (s->settings.mode == PUBLICATION_ALL_TABLES)
+        return "a superuser must run";
+    return pub->exists ? "a superuser, or who owns the tables and the publication, must run"
+                       : "a superuser, or the tables' owner with CREATE on the database, must run";
+}
+
 static void judge_publication(struct source *s, const struct publication *pub,
                               const struct catalog *cat, struct findings *out)
 {
-    struct buf sql = {0}, fix = {0};
+    struct buf sql = {0};
     struct error err;
 
     publication_statement(s, pub, cat, &sql);
-    if (pub->exists || s->settings.mode == PUBLICATION_DISABLED) {
-        if (!publication_usable(s, pub, cat, &err))
-            findings_add_error(out, "source", &err);
+    if ((pub->exists || s->settings.mode == PUBLICATION_DISABLED) &&
+        !publication_usable(s, pub, cat, &err))
+        findings_add_error(out, "source", &err);
+    if (sql.len == 0 || s->settings.mode == PUBLICATION_DISABLED) {
+        /* nothing is to be made */
+    } else if (may_publish(s, pub, cat)) {
+        findings_add(out, FINDING_NOTE, "source", NULL, "the start will run: %s", buf_cstr(&sql));
+    } else {
+        findings_add(out, FINDING_STOPS, "source", who_publishes(s, pub),
+                     "role %s may not %s the publication, since it does not own %s", s->facts.user,
+                     pub->exists ? "add tables to" : "make",
+                     !owns_missing(s, cat) ? "the tables"
+                     : pub->exists         ? "it"
+                                           : "the database and has no CREATE on it");
+        findings_sql(out, "%s", buf_cstr(&sql));
     }
-    if (sql.len > 0 && s->settings.mode != PUBLICATION_DISABLED) {
-        bool may = ready_to_make(s, cat) && (pub->exists || s->facts.may_create);
-
-        if (s->settings.mode == PUBLICATION_ALL_TABLES && !s->facts.superuser)
-            may = false;
-        buf_printf(&fix, "as the tables' owner%s run: %s",
-                   s->settings.mode == PUBLICATION_ALL_TABLES ? " and a superuser" : "",
-                   buf_cstr(&sql));
-        if (!may)
-            findings_add(out, FINDING_STOPS, "source", buf_cstr(&fix),
-                         "role %s may not make the publication", s->facts.user);
-        else
-            findings_add(out, FINDING_NOTE, "source", NULL, "the start will run: %s",
-                         buf_cstr(&sql));
-    }
+    if (pub->exists && !pub->owned && !s->facts.superuser && sql.len == 0 && !pub->all_tables &&
+        s->settings.mode == PUBLICATION_FILTERED)
+        findings_add(out, FINDING_NOTE, "source", NULL,
+                     "publication %s belongs to another role: tables that are made later must be "
+                     "added to it by its owner",
+                     s->settings.publication);
     buf_free(&sql);
-    buf_free(&fix);
 }
 
-static void judge_table(const struct source *s, const struct publication *pub,
-                        const struct catalog_table *ct, struct findings *out)
-{
-    const struct table *t = ct->table;
-    char subject[2 * PG_NAME_SIZE + 16];
-    bool all = s->settings.mode == PUBLICATION_ALL_TABLES || pub->all_tables;
-
-    snprintf(subject, sizeof(subject), "table %s.%s", t->schema, t->name);
-    if (ct->refused != NULL)
-        return; /* the plan says it */
-    if (!ct->has_identity && ct->published)
-        findings_add(out, FINDING_WARNING, subject, NULL,
-                     "it has no replica identity: only inserts reach the log, and %s",
-                     all ? "updates and deletes of it fail because it is published"
-                         : "updates and deletes of it fail");
-    else if (t->nkeys == 0)
-        findings_add(out, FINDING_NOTE, subject, NULL,
-                     "it has no key%s: its rows are replicated as a multiset, which costs more",
-                     ct->deferrable_key ? " that is not deferrable" : "");
-}
-
-static void judge_tables(const struct source *s, const struct publication *pub,
-                         const struct catalog *cat, struct findings *out)
-{
-    char subject[2 * PG_NAME_SIZE + 16];
-    int i;
-
-    if (cat->n == 0)
-        findings_add(out, FINDING_WARNING, "source",
-                     "set table.include.list to regular expressions for the whole SCHEMA.TABLE",
-                     "the settings select no table of database %s", s->facts.database);
-    for (i = 0; i < cat->n; i++)
-        judge_table(s, pub, &cat->tables[i], out);
-    for (i = 0; i < cat->nodd; i++) {
-        snprintf(subject, sizeof(subject), "table %s.%s", cat->odd[i].schema, cat->odd[i].name);
-        findings_add(out, FINDING_WARNING, subject,
-                     "leave it out with table.exclude.list to silence this",
-                     "it is not replicated: it is %s", cat->odd[i].why);
-    }
-}
-
-static void check_facts(struct source *s, struct findings *out)
-{
-    struct fault f;
-    bool is_fault;
-    int i;
-
-    for (i = 0; server_fault(s, i, &is_fault, &f); i++) {
-        if (is_fault)
-            findings_add(out, FINDING_STOPS, "source", f.fix, "%s", f.message);
-    }
-}
+/* --- the whole --- */
 
 /* The catalogue with the tables' sizes; without, where a lock is in the way. */
 static bool read_now(struct source *s, struct pg_conn *c, struct arena *a, struct publication *pub,
@@ -286,37 +146,113 @@ static bool read_now(struct source *s, struct pg_conn *c, struct arena *a, struc
     return ok;
 }
 
-bool check_source(struct source *s, struct findings *out, struct error *err)
+/* The system's identifier needs no right to replicate here. */
+static void identify(struct source *s, struct pg_conn *c, struct source_plan *plan,
+                     struct findings *out)
 {
-    struct arena *a = arena_new("check");
-    struct publication pub;
-    struct catalog cat;
-    struct pg_conn *c;
-    PGresult *room = NULL;
     struct error failed;
-    bool slot_exists;
-    bool ok = pg_control(s, &c, err);
+    PGresult *res;
 
-    if (!ok)
-        goto out;
-    check_facts(s, out);
-    if (s->facts.version < MIN_VERSION || s->facts.standby)
-        goto out; /* the rest cannot be asked there */
     if (s->facts.may_replicate && !pg_identify(s, &s->facts, &failed))
         findings_add_error(out, "source", &failed);
-    judge_slot(s, out, &slot_exists);
-    ok = read_room(c, &room, err);
-    if (!ok)
-        goto out;
-    judge_room(room, slot_exists, out);
-    ok = read_now(s, c, a, &pub, false, &cat, err);
-    if (!ok)
-        goto out;
+    if (s->facts.system[0] == '\0' &&
+        pg_query(c, "reading the system identifier",
+                 "SELECT system_identifier FROM pg_catalog.pg_control_system()", &res, &failed)) {
+        snprintf(s->facts.system, sizeof(s->facts.system), "%s", PQgetvalue(res, 0, 0));
+        PQclear(res);
+    }
+    snprintf(plan->identity.system, sizeof(plan->identity.system), "%s", s->facts.system);
+    snprintf(plan->identity.database, sizeof(plan->identity.database), "%s", s->facts.database);
+    snprintf(plan->identity.mark, sizeof(plan->identity.mark), "%s", s->settings.slot);
+    snprintf(plan->identity.version, sizeof(plan->identity.version), "%s", s->facts.version_text);
+    plan->identity.timeline = s->facts.timeline;
+    plan->identity.database_oid = s->facts.database_oid;
+}
+
+/* How much log the server writes, and keeps for us, while the tables load. */
+static void expect_log(struct arena *a, const struct check_watch *w, double now,
+                       struct source_plan *plan)
+{
+    double rate = now > w->average ? now : w->average;
+    char x[32], y[32];
+
+    if (rate < 0 || plan->load_seconds < 0)
+        return;
+    plan->log_bytes = (int64_t)(rate * plan->load_seconds);
+    if (w->average >= 0)
+        plan->log_how = arena_printf(
+            a, "the larger of %s/s just now and %s/s on average (pg_stat_wal)",
+            check_size((int64_t)now, x, sizeof(x)), check_size((int64_t)w->average, y, sizeof(y)));
+    else
+        plan->log_how = arena_printf(a, "%s/s just now, in a short look",
+                                     check_size((int64_t)now, x, sizeof(x)));
+}
+
+/* What takes time: a sample of rows, and a second look at the log. */
+static bool look(struct pg_conn *c, struct arena *a, const struct catalog *cat,
+                 struct check_watch *w, struct check_facts *f, struct source_plan *plan,
+                 struct error *err)
+{
+    struct error ignored;
+    double now = -1;
+    int64_t left;
+
+    if (!pg_query(c, "setting up the session", "SET lock_timeout = '1s'", NULL, err))
+        return false;
+    check_measure(c, a, cat, plan);
+    if (!pg_query(c, "setting up the session", "SET lock_timeout = 0", NULL, err))
+        return false;
+    left = w->began_ms + WATCH_MS - clock_mono_ms();
+    if (left > 0)
+        clock_sleep_ms((int)left);
+    if (check_watch_end(c, w, f, &now, &ignored))
+        expect_log(a, w, now, plan);
+    f->load_seconds = plan->load_seconds;
+    f->load_log_bytes = plan->log_bytes;
+    return true;
+}
+
+static bool check_all(struct source *s, struct pg_conn *c, struct arena *a, struct check_watch *w,
+                      struct source_plan *plan, struct findings *out, struct error *err)
+{
+    struct check_facts f = {.load_seconds = -1, .load_log_bytes = -1};
+    struct publication pub;
+    struct catalog cat;
+
+    if (!check_read_facts(s, c, &f, err))
+        return false;
+    check_judge_pooler(&f, out);
+    check_judge_server(&s->facts, out);
+    if (s->facts.version < CHECK_MIN_VERSION || s->facts.standby)
+        return true; /* the rest cannot be asked there */
+    if (!check_watch_begin(c, w, err))
+        return false;
+    if (!f.options_lost && !f.other_backend)
+        identify(s, c, plan, out);
+    judge_slot(s, &plan->mark, out);
+    f.slot_exists = plan->mark.state != MARK_MISSING;
+    if (!read_now(s, c, a, &pub, true, &cat, err) || !look(c, a, &cat, w, &f, plan, err))
+        return false;
+    check_judge_limits(&f, out);
+    if (!check_tables(s, c, a, &pub, &cat, plan, out, err))
+        return false;
     judge_publication(s, &pub, &cat, out);
-    judge_tables(s, &pub, &cat, out);
-out:
-    PQclear(room);
-    arena_free(a);
+    return true;
+}
+
+bool check_source(struct source *s, struct arena *a, struct source_plan *plan, struct findings *out,
+                  struct error *err)
+{
+    struct check_watch w = {0};
+    struct pg_conn *c;
+    bool ok;
+
+    memset(plan, 0, sizeof(*plan));
+    plan->load_seconds = -1;
+    plan->log_bytes = -1;
+    plan->load_how = plan->log_how = "not known";
+    ok = pg_control(s, &c, err) && check_all(s, c, a, &w, plan, out, err);
+    check_watch_free(&w);
     return ok;
 }
 

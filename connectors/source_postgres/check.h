@@ -7,7 +7,8 @@
 
 /* The server and role as the facts tell them: the first thing that stops a run. */
 MUST_CHECK bool check_server(struct source *s, struct error *err);
-MUST_CHECK bool check_source(struct source *s, struct findings *out, struct error *err);
+MUST_CHECK bool check_source(struct source *s, struct arena *a, struct source_plan *plan,
+                             struct findings *out, struct error *err);
 MUST_CHECK bool check_plan(struct source *s, struct arena *a, struct source_table **tables, int *n,
                            struct error *err);
 

@@ -7,6 +7,7 @@
 
 #include "common/pg_error.h"
 #include "util/buf.h"
+#include "util/causes.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -159,6 +160,24 @@ static bool finish_connection(PGconn *pg, const struct pg_target *t, const char 
     return true;
 }
 
+/* Some poolers drop `options`. What the server reports of its own settings tells, for nothing. */
+static bool settings_arrived(PGconn *pg)
+{
+    static const char *const want[][2] = {{"DateStyle", "ISO, YMD"},
+                                          {"TimeZone", "UTC"},
+                                          {"IntervalStyle", "postgres"},
+                                          {"standard_conforming_strings", "on"}};
+    size_t i;
+
+    for (i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        const char *is = PQparameterStatus(pg, want[i][0]);
+
+        if (is != NULL && strcmp(is, want[i][1]) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool open_with(struct pg_conn **out, const struct pg_target *t, const char *role,
                       bool replication, const struct pg_cancel *cancel, int timeout_ms,
                       struct error *err)
@@ -174,6 +193,11 @@ static bool open_with(struct pg_conn **out, const struct pg_target *t, const cha
     if (!finish_connection(c->pg, t, where, cancel, timeout_ms, err))
         goto fail;
     PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
+    if (!settings_arrived(c->pg)) {
+        error_cause(err, CAUSE_POOLER_BETWEEN,
+                    "connecting to %s: the session's settings do not reach the server", where);
+        goto fail;
+    }
     if (PQsetnonblocking(c->pg, 1) != 0) {
         pg_error_lost(PG_SOURCE, err, c->pg, "connecting");
         goto fail;

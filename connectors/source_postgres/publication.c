@@ -27,7 +27,8 @@ bool publication_read(struct source *s, struct pg_conn *c, struct publication *p
 
     memset(p, 0, sizeof(*p));
     buf_puts(&sql, "SELECT puballtables, pubviaroot, pubinsert AND pubupdate AND pubdelete AND "
-                   "pubtruncate FROM pg_catalog.pg_publication WHERE pubname = ");
+                   "pubtruncate, pg_catalog.pg_has_role(pubowner, 'USAGE') FROM "
+                   "pg_catalog.pg_publication WHERE pubname = ");
     buf_sql_string(&sql, s->settings.publication);
     ok = pg_query(c, "reading the publication", buf_cstr(&sql), &res, err);
     buf_free(&sql);
@@ -38,6 +39,7 @@ bool publication_read(struct source *s, struct pg_conn *c, struct publication *p
         p->all_tables = pg_bool(res, 0, 0);
         p->via_root = pg_bool(res, 0, 1);
         p->complete = pg_bool(res, 0, 2);
+        p->owned = pg_bool(res, 0, 3);
     }
     PQclear(res);
     return true;

@@ -10,6 +10,7 @@ struct publication {
     bool exists;
     bool all_tables;
     bool via_root;
+    bool owned;    /* the role may alter it */
     bool complete; /* publishes insert, update, delete and truncate */
 };
 

@@ -246,7 +246,8 @@ enum {
     F_SUPER,
     F_REPLICATION,
     F_BYPASS,
-    F_CREATE
+    F_CREATE,
+    F_SIGNS
 };
 
 /* rds_replication: managed servers hand the right to replicate out by membership. */
@@ -256,15 +257,24 @@ static const char facts_sql[] =
     "pg_catalog.pg_encoding_to_char(d.encoding), r.rolname, r.rolsuper, r.rolreplication OR "
     "EXISTS (SELECT FROM pg_catalog.pg_roles m WHERE m.rolname IN ('rds_replication', "
     "'cloudsqlreplica') AND pg_catalog.pg_has_role(r.oid, m.oid, 'MEMBER')), r.rolbypassrls, "
-    "pg_catalog.has_database_privilege(d.oid, 'CREATE') FROM pg_catalog.pg_database d, "
-    "pg_catalog.pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
+    "pg_catalog.has_database_privilege(d.oid, 'CREATE'), ";
+
+static const char facts_from[] = " FROM pg_catalog.pg_database d, pg_catalog.pg_roles r WHERE "
+                                 "d.datname = current_database() AND r.rolname = current_user";
 
 static bool read_facts(struct pg_conn *c, struct pg_facts *f, struct error *err)
 {
+    struct buf sql = {0};
     PGresult *res;
+    bool ok;
 
     memset(f, 0, sizeof(*f));
-    if (!pg_query(c, "asking what the server is", facts_sql, &res, err))
+    buf_puts(&sql, facts_sql);
+    buf_puts(&sql, managed_signs_sql);
+    buf_puts(&sql, facts_from);
+    ok = pg_query(c, "asking what the server is", buf_cstr(&sql), &res, err);
+    buf_free(&sql);
+    if (!ok)
         return false;
     if (PQntuples(res) != 1) {
         PQclear(res);
@@ -283,6 +293,7 @@ static bool read_facts(struct pg_conn *c, struct pg_facts *f, struct error *err)
     f->may_replicate = f->superuser || pg_bool(res, 0, F_REPLICATION);
     f->bypass_rls = f->superuser || pg_bool(res, 0, F_BYPASS);
     f->may_create = pg_bool(res, 0, F_CREATE);
+    f->managed = managed_detect(PQgetvalue(res, 0, F_SIGNS));
     PQclear(res);
     return true;
 }

@@ -8,6 +8,7 @@
 #define PENSTOCK_SOURCE_POSTGRES_SOURCE_POSTGRES_H
 
 #include "source.h"
+#include "source_postgres/managed.h"
 #include "source_postgres/pg_conn.h"
 
 #include <stdatomic.h>
@@ -47,6 +48,7 @@ struct pg_facts {
     bool may_replicate;
     bool bypass_rls;
     bool may_create; /* CREATE on the database */
+    enum managed managed;
 };
 
 struct pg_stream;

@@ -55,33 +55,51 @@ static bool identity(struct warehouse *w, char *out, size_t size, struct error *
     return true;
 }
 
-static void check_directory(const char *directory, const char *what, struct findings *out)
+/* wants: bytes that will be written there; -1 unknown. */
+static void check_room(const char *directory, const char *what, int64_t wants, struct findings *out)
 {
     struct statvfs fs;
+    uint64_t room;
 
-    if (access(directory, W_OK | X_OK) != 0) {
+    if (statvfs(directory, &fs) != 0)
+        return;
+    room = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (wants > 0 && room < (uint64_t)wants)
+        findings_add(out, FINDING_WARNING, "warehouse", "make room, or name another directory",
+                     "%s for %s has only %llu MB free, the source's tables are %llu MB", directory,
+                     what, (unsigned long long)(room >> 20),
+                     (unsigned long long)((uint64_t)wants >> 20));
+    else if (room < LITTLE_DISK)
+        findings_add(out, FINDING_WARNING, "warehouse", "make room, or name another directory",
+                     "%s for %s has only %llu MB free", directory, what,
+                     (unsigned long long)(room >> 20));
+}
+
+static void check_directory(const char *directory, const char *what, int64_t wants,
+                            struct findings *out)
+{
+    if (access(directory, W_OK | X_OK) != 0)
         findings_add(out, FINDING_STOPS, "warehouse",
                      "give the user of this service the right to write there",
                      "the directory %s of %s cannot be written", directory, what);
-    } else if (statvfs(directory, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < LITTLE_DISK) {
-        findings_add(out, FINDING_WARNING, "warehouse", "make room, or name another directory",
-                     "%s for %s has only %llu MB free", directory, what,
-                     (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20));
-    }
+    else
+        check_room(directory, what, wants, out);
 }
 
-static bool check(struct warehouse *w, struct findings *out, struct error *err)
+static bool check(struct warehouse *w, const struct warehouse_wants *wants, struct findings *out,
+                  struct error *err)
 {
     char path[4096], temp[4096];
 
     if (snprintf(path, sizeof(path), "%s", w->path) >= (int)sizeof(path) ||
         snprintf(temp, sizeof(temp), "%s", w->temp_directory) >= (int)sizeof(temp))
         return error_set(err, ERROR_CONFIG, "the path of the DuckDB file is too long: %s", w->path);
-    check_directory(dirname(path), "the DuckDB file and its log", out);
+    check_directory(dirname(path), "the DuckDB file and its log", wants != NULL ? wants->bytes : -1,
+                    out);
     if (access(w->temp_directory, F_OK) == 0)
-        check_directory(w->temp_directory, "DuckDB's temporary files", out);
+        check_directory(w->temp_directory, "DuckDB's temporary files", -1, out);
     else
-        check_directory(dirname(temp), "DuckDB's temporary files", out);
+        check_directory(dirname(temp), "DuckDB's temporary files", -1, out);
     findings_add(out, FINDING_NOTE, "warehouse", NULL,
                  "DuckDB %s, %s; while the service runs no other process can open the file: query "
                  "through the service (penstock query SQL)",
@@ -95,6 +113,7 @@ const struct warehouse_ops warehouse_duckdb_ops = {
     .settings = settings,
     .dialect = &wdk_dialect,
     .open = wdk_open,
+    .look = wdk_look,
     .close = wdk_close,
     .check = check,
     .identity = identity,

@@ -19,6 +19,7 @@ struct warehouse {
     char *temp_directory;
     int64_t memory_limit;
     bool listed; /* in the list of files this process has open */
+    bool reads;  /* opened by wdk_look: nothing is written */
     /* wdk_gate.c */
     pthread_mutex_t gate;
     pthread_cond_t gate_moved;
@@ -50,6 +51,7 @@ struct session {
 
 /* wdk_open.c */
 bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err);
+bool wdk_look(struct warehouse **out, const struct config *cfg, bool *empty, struct error *err);
 void wdk_close(struct warehouse *w);
 /* The list of files that this process has open. False: it stands there already. */
 bool wdk_list_path(const char *path, struct error *err);

@@ -281,7 +281,8 @@ static bool attach(struct warehouse *w, struct error *err)
         return error_set(err, ERROR_RETRY, "DuckDB: no connection");
     buf_puts(&sql, "ATTACH ");
     buf_sql_string(&sql, w->path);
-    buf_puts(&sql, " AS " WDK_DATABASE " (TYPE duckdb)");
+    buf_puts(&sql, " AS " WDK_DATABASE " (TYPE duckdb");
+    buf_puts(&sql, w->reads ? ", READ_ONLY)" : ")");
     ok = duckdb_query(con, buf_cstr(&sql), &r) == DuckDBSuccess ||
          open_error(w, duckdb_result_error(&r), err);
     duckdb_destroy_result(&r);
@@ -356,22 +357,30 @@ static bool close_in(struct warehouse *w, const struct config *cfg, struct error
     return ok;
 }
 
-bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err)
+/* Where everything is; nothing of it is opened yet. */
+static bool find_files(struct warehouse **out, const struct config *cfg, struct error *err)
 {
     struct warehouse *w = mem_calloc(1, sizeof(*w));
-    time_t began = time(NULL);
     const char *given = NULL;
 
     pthread_mutex_init(&w->upkeep, NULL);
     wdk_gate_init(w);
+    *out = w;
     w->memory_limit = config_int(cfg, "duckdb.memory.limit");
     if (!given_path(cfg, &given, err) || !wdk_resolve(given, &w->path, err))
-        goto fail;
+        return false;
     w->wal_path = mem_printf("%s.wal", w->path);
     w->temp_directory = temp_directory(w->path, config_string(cfg, "duckdb.temp.directory"));
     w->listed = wdk_list_path(w->path, err);
-    if (!w->listed || !check_header(w->path, err) || !check_log(w, err) ||
-        !open_database(w, cfg, err))
+    return w->listed && check_header(w->path, err) && check_log(w, err);
+}
+
+bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err)
+{
+    struct warehouse *w = NULL;
+    time_t began = time(NULL);
+
+    if (!find_files(&w, cfg, err) || !open_database(w, cfg, err))
         goto fail;
     FAILPOINT("wdk.after-attach"); /* a log that was left has been replayed */
     clean_temp(w->temp_directory, began);
@@ -384,6 +393,23 @@ fail:
     return false;
 }
 
+bool wdk_look(struct warehouse **out, const struct config *cfg, bool *empty, struct error *err)
+{
+    struct warehouse *w = NULL;
+    bool ok = find_files(&w, cfg, err);
+
+    *empty = ok && access(w->path, F_OK) != 0;
+    w->reads = true;
+    if (ok && !*empty)
+        ok = open_database(w, cfg, err) && pin_settings(w, err);
+    if (!ok) {
+        wdk_close(w);
+        return false;
+    }
+    *out = w;
+    return true;
+}
+
 void wdk_close(struct warehouse *w)
 {
     struct session *s = NULL;
@@ -392,7 +418,9 @@ void wdk_close(struct warehouse *w)
     if (w == NULL)
         return;
     wdk_publish_stop(w);
-    if (w->db != NULL) {
+    if (w->reads)
+        duckdb_close(&w->db); /* accepts NULL */
+    else if (w->db != NULL) {
         /* So that a clean stop leaves one file, without a log. */
         if (!wdk_connect(w, "close", &s, &err) || !wdk_checkpoint(s, &err))
             log_failure(LOG_WARN, "checkpoint of the DuckDB file at the end", &err);

@@ -83,7 +83,8 @@ bool wpg_append_close(struct appender *ap, int64_t *nulled, struct error *err);
 void wpg_append_abort(struct appender *ap);
 
 /* wpg_check.c */
-bool wpg_check(struct warehouse *w, struct findings *out, struct error *err);
+bool wpg_check(struct warehouse *w, const struct warehouse_wants *wants, struct findings *out,
+               struct error *err);
 bool wpg_identity(struct warehouse *w, char *out, size_t size, struct error *err);
 
 /* wpg_dialect.c */

@@ -5,6 +5,7 @@
  * tell the former, its address and port stand in for it.
  */
 #include "common/pg_error.h"
+#include "util/buf.h"
 #include "warehouse_postgres/wpg.h"
 
 #include <stdio.h>
@@ -50,47 +51,56 @@ bool wpg_identity(struct warehouse *w, char *out, size_t size, struct error *err
     return ok;
 }
 
-/* Schema penstock holds the bookkeeping: ours to create, or already there and ours to use. */
-static void check_schema(PGconn *conn, struct findings *out)
+/* "NAME" TO "ROLE", for a GRANT. */
+static const char *to_role(const PGconn *conn, const char *name, struct buf *b)
 {
-    PGresult *res = ask(conn, "SELECT has_schema_privilege('penstock', 'USAGE, CREATE'),"
-                              " has_schema_privilege('penstock', 'USAGE'),"
-                              " has_schema_privilege('penstock', 'CREATE')"
-                              " FROM pg_namespace WHERE nspname = 'penstock'");
-    char fix[400];
+    buf_reset(b);
+    buf_sql_ident(b, name);
+    buf_puts(b, " TO ");
+    buf_sql_ident(b, PQuser(conn));
+    return buf_cstr(b);
+}
 
-    if (res != NULL && (PQgetvalue(res, 0, 1)[0] != 't' || PQgetvalue(res, 0, 2)[0] != 't')) {
-        snprintf(fix, sizeof(fix), "GRANT USAGE, CREATE ON SCHEMA penstock TO \"%s\";",
-                 PQuser(conn));
-        findings_add(out, FINDING_STOPS, SUBJECT, fix,
-                     "schema penstock exists and role \"%s\" may not use it", PQuser(conn));
+/* A schema that is there must be ours to use; one that is not will be ours. */
+static void check_schema(PGconn *conn, const char *schema, const char *what, struct findings *out)
+{
+    struct buf sql = {0};
+    PGresult *res;
+
+    buf_puts(&sql, "SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, "
+                   "'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = ");
+    buf_sql_string(&sql, schema);
+    res = ask(conn, buf_cstr(&sql));
+    if (res != NULL && PQgetvalue(res, 0, 0)[0] != 't') {
+        findings_add(out, FINDING_STOPS, SUBJECT, "its owner must run",
+                     "schema \"%s\", %s, exists and role \"%s\" may not make tables in it", schema,
+                     what, PQuser(conn));
+        findings_sql(out, "GRANT USAGE, CREATE ON SCHEMA %s", to_role(conn, schema, &sql));
     }
     PQclear(res);
+    buf_free(&sql);
 }
 
 static void check_rights(PGconn *conn, struct findings *out)
 {
+    static const struct {
+        const char *right, *what;
+    } rights[] = {{"CREATE", "schemas"}, {"TEMPORARY", "temporary tables"}};
     PGresult *res = ask(conn, "SELECT has_database_privilege(current_database(), 'CREATE'),"
                               " has_database_privilege(current_database(), 'TEMP')");
-    char fix[400];
+    struct buf to = {0};
 
-    if (res == NULL)
-        return;
-    if (PQgetvalue(res, 0, 0)[0] != 't') {
-        snprintf(fix, sizeof(fix), "GRANT CREATE ON DATABASE \"%s\" TO \"%s\";", PQdb(conn),
-                 PQuser(conn));
-        findings_add(out, FINDING_STOPS, SUBJECT, fix,
-                     "role \"%s\" may not create schemas in database \"%s\"", PQuser(conn),
-                     PQdb(conn));
-    }
-    if (PQgetvalue(res, 0, 1)[0] != 't') {
-        snprintf(fix, sizeof(fix), "GRANT TEMPORARY ON DATABASE \"%s\" TO \"%s\";", PQdb(conn),
-                 PQuser(conn));
-        findings_add(out, FINDING_STOPS, SUBJECT, fix,
-                     "role \"%s\" may not create temporary tables in database \"%s\"", PQuser(conn),
-                     PQdb(conn));
+    for (int i = 0; res != NULL && i < 2; i++) {
+        if (PQgetvalue(res, 0, i)[0] == 't')
+            continue;
+        findings_add(out, FINDING_STOPS, SUBJECT, "its owner must run",
+                     "role \"%s\" may not create %s in database \"%s\"", PQuser(conn),
+                     rights[i].what, PQdb(conn));
+        findings_sql(out, "GRANT %s ON DATABASE %s", rights[i].right,
+                     to_role(conn, PQdb(conn), &to));
     }
     PQclear(res);
+    buf_free(&to);
 }
 
 static void check_server(PGconn *conn, struct findings *out)
@@ -109,14 +119,17 @@ static void check_server(PGconn *conn, struct findings *out)
                      "database \"%s\" has encoding %s: a text with a character outside of it stops "
                      "its table",
                      PQdb(conn), PQgetvalue(res, 0, 1));
-    if (strcmp(PQgetvalue(res, 0, 2), "on") != 0)
-        findings_add(out, FINDING_WARNING, SUBJECT,
-                     "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();",
+    if (strcmp(PQgetvalue(res, 0, 2), "on") != 0) {
+        findings_add(out, FINDING_WARNING, SUBJECT, "a superuser must run",
                      "fsync is off: a crash of the server's machine can lose acknowledged changes");
+        findings_sql(out, "ALTER SYSTEM SET fsync = on");
+        findings_sql(out, "SELECT pg_reload_conf()");
+    }
     PQclear(res);
 }
 
-bool wpg_check(struct warehouse *w, struct findings *out, struct error *err)
+bool wpg_check(struct warehouse *w, const struct warehouse_wants *wants, struct findings *out,
+               struct error *err)
 {
     struct error why = {0};
     PGconn *conn;
@@ -132,7 +145,9 @@ bool wpg_check(struct warehouse *w, struct findings *out, struct error *err)
     }
     check_server(conn, out);
     check_rights(conn, out);
-    check_schema(conn, out);
+    check_schema(conn, "penstock", "which holds the bookkeeping", out);
+    for (int i = 0; wants != NULL && i < wants->nschemas; i++)
+        check_schema(conn, wants->schemas[i], "where tables will lie", out);
     PQfinish(conn);
     return true;
 }

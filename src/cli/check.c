@@ -1,180 +1,123 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * penstock check: the plan (tables, rows, bytes, key, target types that are not the source's own)
- * and everything that would stop or surprise a run, each with its fix. Changes nothing.
+ * penstock check: the plan (tables, rows, bytes, key, target names and types, how long the load
+ * takes) and everything that would stop or surprise a run, each with its fix. Both sides are looked
+ * at, also if one is down. Changes nothing on either.
  */
+#include "cli/check_internal.h"
 #include "cli/cli.h"
-#include "config/file.h"
-#include "connectors.h"
-#include "util/mem.h"
+#include "config/feeds.h"
+#include "util/buf.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-struct plan {
-    json_t *tables;
-    struct findings findings;
-};
+/* --- asking both sides --- */
 
-static const struct config_connector *find_warehouse(const struct config_file *cfg)
+static const struct config_connector *sink_of(const struct config_file *cfg,
+                                              const struct config_connector *source)
 {
     int i;
 
     for (i = 0; i < cfg->nconnectors; i++) {
-        if (cfg->connectors[i].warehouse != NULL)
+        if (cfg->connectors[i].warehouse != NULL &&
+            config_feeds(source->config, cfg->connectors[i].config))
             return &cfg->connectors[i];
     }
     return NULL;
 }
 
-static json_t *key_names(const struct table *t)
+static void check_source(struct check *c, struct check_pair *p)
 {
-    json_t *keys = json_array();
-    int i;
-
-    for (i = 0; i < t->nkeys; i++)
-        json_array_append_new(keys, json_string(t->cols[t->keys[i]].name));
-    return keys;
-}
-
-/* Columns whose type in the warehouse is another than the source's. */
-static json_t *column_plan(const struct table *t, const struct dialect *d)
-{
-    struct arena *a = arena_new("plan");
-    json_t *cols = json_array();
-    int i;
-
-    for (i = 0; d != NULL && i < t->ncols; i++) {
-        struct load_column c = {0};
-        const char *note = NULL;
-
-        d->column(a, &t->cols[i], &c, &note);
-        json_array_append_new(cols, json_pack("{s:s, s:s, s:s, s:s?}", "name", t->cols[i].name,
-                                              "source_type", t->cols[i].source_type, "type", c.type,
-                                              "note", note));
-    }
-    arena_free(a);
-    return cols;
-}
-
-static void add_table(struct plan *p, const struct source_table *st, const struct dialect *d)
-{
-    const struct table *t = st->table;
-    char subject[300];
-
-    snprintf(subject, sizeof(subject), "table %s.%s", t->schema, t->name);
-    json_array_append_new(p->tables,
-                          json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:s?}", "schema", t->schema,
-                                    "table", t->name, "rows", (json_int_t)t->est_rows, "bytes",
-                                    (json_int_t)t->est_bytes, "key", key_names(t), "columns",
-                                    column_plan(t, d), "refused", st->refused));
-    if (st->refused != NULL)
-        findings_add(&p->findings, FINDING_WARNING, subject, NULL, "%s", st->refused);
-}
-
-static void check_source(struct plan *p, const struct config_connector *c, const struct dialect *d)
-{
-    struct arena *a = arena_new("check");
-    struct source_table *tables = NULL;
+    const struct source_ops *ops = p->source->source;
     struct source *s = NULL;
     struct error err;
-    int n = 0, i;
 
-    if (!c->source->open(&s, c->config, &err) || !c->source->check(s, &p->findings, &err) ||
-        !c->source->plan(s, a, &tables, &n, &err))
-        findings_add_error(&p->findings, "source", &err);
-    for (i = 0; i < n; i++)
-        add_table(p, &tables[i], d);
-    c->source->close(s);
-    arena_free(a);
+    c->findings.connector = p->source->name;
+    p->plan.load_seconds = -1;
+    p->plan.log_bytes = -1;
+    p->asked = ops->open(&s, p->source->config, &err) &&
+               ops->check(s, c->arena, &p->plan, &c->findings, &err);
+    if (!p->asked)
+        findings_add_error(&c->findings, "source", &err);
+    if (p->sink == NULL) {
+        findings_add(&c->findings, FINDING_WARNING, "source",
+                     "add a warehouse's connector whose topics.regex takes them",
+                     "no warehouse takes the topics of this source");
+        check_plan_pair(c, p, NULL, 0);
+    }
+    ops->close(s);
 }
 
-static void check_warehouse(struct plan *p, const struct config_connector *c)
+static void check_all(struct check *c)
 {
-    struct warehouse *w = NULL;
-    struct error err;
+    int i;
 
-    if (!c->warehouse->open(&w, c->config, &err) || !c->warehouse->check(w, &p->findings, &err))
-        findings_add_error(&p->findings, "warehouse", &err);
-    c->warehouse->close(w);
+    c->pairs = arena_calloc(c->arena, (size_t)c->cfg->nconnectors + 1, sizeof(*c->pairs));
+    for (i = 0; i < c->cfg->nconnectors; i++) {
+        const struct config_connector *at = &c->cfg->connectors[i];
+
+        if (at->source == NULL)
+            continue;
+        c->pairs[c->npairs].source = at;
+        c->pairs[c->npairs].sink = sink_of(c->cfg, at);
+        check_source(c, &c->pairs[c->npairs++]);
+    }
+    for (i = 0; i < c->cfg->nconnectors; i++) {
+        if (c->cfg->connectors[i].warehouse != NULL)
+            check_warehouse(c, &c->cfg->connectors[i]);
+    }
 }
 
-static void print_json(const struct plan *p)
+/* --- the report --- */
+
+static json_t *statements(const struct finding *f)
+{
+    json_t *list = json_array();
+    size_t at = 0;
+
+    while (at < f->sql.len) {
+        const char *line = (const char *)f->sql.data + at;
+        const char *end = memchr(line, '\n', f->sql.len - at);
+        size_t n = end != NULL ? (size_t)(end - line) : f->sql.len - at;
+
+        json_array_append_new(list, json_stringn(line, n));
+        at += n + 1;
+    }
+    return list;
+}
+
+static json_t *findings_json(const struct findings *all)
 {
     json_t *list = json_array();
     const struct finding *f;
-    json_t *out;
 
-    for (f = p->findings.first; f != NULL; f = f->next)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s?}", "severity",
-                                              finding_severity_name(f->severity), "subject",
-                                              f->subject, "message", f->message, "fix", f->fix));
-    out = json_pack("{s:O, s:o}", "tables", p->tables, "findings", list);
-    json_dumpf(out, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(out);
+    for (f = all->first; f != NULL; f = f->next)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o}", "severity",
+                                              finding_severity_name(f->severity), "connector",
+                                              f->connector, "subject", f->subject, "message",
+                                              f->message, "fix", f->fix, "sql", statements(f)));
+    return list;
 }
 
-static void print_notes(const json_t *table)
+static json_t *report(struct check *c)
 {
-    size_t i;
-    json_t *c;
+    json_t *tables = json_array(), *totals = json_array();
+    int i;
 
-    json_array_foreach(json_object_get(table, "columns"), i, c)
-    {
-        const char *note = json_string_value(json_object_get(c, "note"));
+    for (i = 0; i < c->npairs; i++) {
+        json_t *of_pair = check_plan_tables(&c->pairs[i]);
 
-        if (note != NULL)
-            printf("    %s %s %s\n", json_string_value(json_object_get(c, "name")),
-                   json_string_value(json_object_get(c, "source_type")), note);
+        json_array_extend(tables, of_pair);
+        json_decref(of_pair);
+        json_array_append_new(totals, check_plan_totals(&c->pairs[i]));
     }
+    findings_sort(&c->findings);
+    return json_pack("{s:b, s:o, s:o, s:o}", "ok", c->findings.stops == 0, "sources", totals,
+                     "tables", tables, "findings", findings_json(&c->findings));
 }
 
-static void print_table(const json_t *t)
-{
-    char key[256] = "none (rows are a multiset)";
-    char name[200];
-    json_t *keys = json_object_get(t, "key");
-    size_t i, at = 0;
-    json_t *k;
-
-    json_array_foreach(keys, i, k)
-    {
-        if (at < sizeof(key))
-            at += (size_t)snprintf(key + at, sizeof(key) - at, "%s%s", i > 0 ? ", " : "",
-                                   json_string_value(k));
-    }
-    snprintf(name, sizeof(name), "%s.%s", json_string_value(json_object_get(t, "schema")),
-             json_string_value(json_object_get(t, "table")));
-    if (json_is_string(json_object_get(t, "refused")))
-        printf("  %-32s refused\n", name);
-    else
-        printf("  %-32s %12lld %14lld  %s\n", name,
-               (long long)json_integer_value(json_object_get(t, "rows")),
-               (long long)json_integer_value(json_object_get(t, "bytes")), key);
-    print_notes(t);
-}
-
-static void print_text(const struct plan *p)
-{
-    const struct finding *f;
-    size_t i;
-    json_t *t;
-
-    if (json_array_size(p->tables) > 0)
-        printf("  %-32s %12s %14s  %s\n", "table", "rows (about)", "bytes", "key");
-    json_array_foreach(p->tables, i, t)
-    {
-        print_table(t);
-    }
-    for (f = p->findings.first; f != NULL; f = f->next) {
-        printf("%s: %s: %s\n", finding_severity_name(f->severity), f->subject, f->message);
-        if (f->fix != NULL)
-            printf("  to mend it: %s\n", f->fix);
-    }
-    puts(p->findings.stops > 0 ? "A run would stop: see above." : "Nothing stops a run.");
-}
+/* --- the command --- */
 
 static bool load(const struct cli_args *args, struct config_file **cfg, struct error *err)
 {
@@ -192,30 +135,28 @@ static bool load(const struct cli_args *args, struct config_file **cfg, struct e
 
 static int run(const struct cli_args *args)
 {
-    struct plan p = {.tables = json_array()};
-    const struct config_connector *sink;
+    struct check c = {0};
     struct config_file *cfg = NULL;
     struct error err;
-    int i, code;
+    json_t *out;
+    int code;
 
-    if (!load(args, &cfg, &err)) {
-        json_decref(p.tables);
+    if (!load(args, &cfg, &err))
         return cli_fail(&err, CLI_USAGE);
+    c.cfg = cfg;
+    c.arena = arena_new("check");
+    check_all(&c);
+    out = report(&c);
+    if (args->json) {
+        json_dumpf(out, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else {
+        check_print(out);
     }
-    sink = find_warehouse(cfg);
-    for (i = 0; i < cfg->nconnectors; i++) {
-        if (cfg->connectors[i].source != NULL)
-            check_source(&p, &cfg->connectors[i], sink != NULL ? sink->warehouse->dialect : NULL);
-        else
-            check_warehouse(&p, &cfg->connectors[i]);
-    }
-    if (args->json)
-        print_json(&p);
-    else
-        print_text(&p);
-    code = p.findings.stops > 0 ? CLI_FAILED : CLI_OK;
-    findings_free(&p.findings);
-    json_decref(p.tables);
+    code = c.findings.stops > 0 ? CLI_FAILED : CLI_OK;
+    json_decref(out);
+    findings_free(&c.findings);
+    arena_free(c.arena);
     config_file_free(cfg);
     return code;
 }
@@ -232,8 +173,8 @@ const struct cli_command cli_check = {
     .name = "check",
     .summary = "show the plan and everything that would stop a run, with its fix",
     .usage = "check [-c penstock.yaml | --from URL --to URL]",
-    .help = "Changes nothing. Exit code: 0 nothing stops a run, 1 something does, 2 wrong command\n"
-            "line or file.",
+    .help = "Changes nothing on either side. Exit code: 0 nothing stops a run, 1 something does\n"
+            "(an error among the findings), 2 wrong command line or file.",
     .options = check_options,
     .run = run,
 };

@@ -115,6 +115,13 @@ enum ask_outcome {
     ASK_BUSY       /* not now: the warehouse is opened again, or wants a pause for its upkeep */
 };
 
+/* What a load would bring, for `check`. */
+struct warehouse_wants {
+    int64_t bytes; /* of the source's tables; -1 unknown */
+    int nschemas;  /* in which targets will lie */
+    const char *const *schemas;
+};
+
 struct warehouse_ops {
     const char *name; /* connector.class */
     const char *const *aliases;
@@ -124,7 +131,14 @@ struct warehouse_ops {
     /* cfg is borrowed until close. DuckDB opens the file here. */
     bool (*open)(struct warehouse **out, const struct config *cfg, struct error *err);
     void (*close)(struct warehouse *w); /* accepts NULL; all sessions are disconnected before */
-    bool (*check)(struct warehouse *w, struct findings *out, struct error *err);
+    /*
+     * As open, for somebody who changes nothing (`check`): what is not there is not made, and the
+     * sessions only read. *empty: there is nothing yet that could be connected to. NULL: open does.
+     */
+    bool (*look)(struct warehouse **out, const struct config *cfg, bool *empty, struct error *err);
+    /* Changes nothing. wants may be NULL. */
+    bool (*check)(struct warehouse *w, const struct warehouse_wants *wants, struct findings *out,
+                  struct error *err);
     /* An identity for "source and warehouse are the same database": Postgres
      * "system_identifier/database oid", DuckDB "file:ABSOLUTE PATH". */
     bool (*identity)(struct warehouse *w, char *out, size_t size, struct error *err);

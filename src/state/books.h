@@ -84,6 +84,10 @@ struct books_wanted {
  */
 bool books_open(struct books *b, struct error *err);
 
+/* For who only looks: *there: they have been made, by a version that this one reads without
+ * migrating them. ERROR_CONFIG as books_open. */
+bool books_look(struct books *b, bool *there, struct error *err);
+
 bool books_checkpoint_read(struct books *b, struct checkpoint *out, struct error *err);
 bool books_checkpoint_create(struct books *b, const char *position, int64_t csn,
                              const struct source_identity *id, struct error *err);

@@ -102,6 +102,17 @@ static bool check_version(long version, struct error *err)
                        version, BOOKS_VERSION);
 }
 
+bool books_look(struct books *b, bool *there, struct error *err)
+{
+    struct arena *a = arena_new("books");
+    long version;
+    bool ok = read_version(b, a, &version, err) && check_version(version, err);
+
+    *there = ok && version == BOOKS_VERSION;
+    arena_free(a);
+    return ok;
+}
+
 /* Another process may have made them since we looked. */
 static bool create_all(struct books *b, struct error *err)
 {

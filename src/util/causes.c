@@ -46,6 +46,13 @@ static const struct error_note notes[CAUSE_COUNT] = {
                               "the warehouse's server is older than PostgreSQL 15, which MERGE "
                               "needs",
                               "upgrade the warehouse's server, or use another one"},
+    [CAUSE_POOLER_BETWEEN] = {"", "pooler-between", ERROR_CONFIG,
+                              "a pooler answers in the source's place and keeps our session's "
+                              "settings from the server: values would be read in another form",
+                              "set database.hostname and database.port to the PostgreSQL server "
+                              "itself, not to a pooler (Supabase: db.PROJECT.supabase.co; Neon: "
+                              "the host name without -pooler; Amazon: not RDS Proxy; Azure: port "
+                              "5432)"},
 
     [CAUSE_OTHER_SERVER] = {"", "other-server", ERROR_FATAL,
                             "the warehouse was filled from a server with another system identifier",

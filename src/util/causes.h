@@ -24,6 +24,7 @@ enum cause {
     CAUSE_CANCELLED,
     CAUSE_PROTOCOL_BROKEN,
     CAUSE_SERVER_TOO_OLD,
+    CAUSE_POOLER_BETWEEN,
     /* which server it is */
     CAUSE_OTHER_SERVER,
     CAUSE_OTHER_DATABASE,

@@ -470,12 +470,18 @@ static bool show_mark(struct probe *p, struct error *err)
 static bool show_check(struct probe *p, struct error *err)
 {
     struct findings f = {0};
-    bool ok = ops->check(p->s, &f, err);
+    struct source_plan plan;
+    bool ok = ops->check(p->s, p->arena, &plan, &f, err);
     struct finding *i;
 
-    for (i = f.first; i != NULL; i = i->next)
-        print(json_pack("{s:s, s:s, s:s, s:s?}", "finding", finding_severity_name(i->severity),
-                        "subject", i->subject, "message", i->message, "fix", i->fix));
+    for (i = f.first; i != NULL; i = i->next) {
+        struct buf fix = {0};
+
+        finding_fix(i, &fix);
+        print(json_pack("{s:s, s:s, s:s, s:s}", "finding", finding_severity_name(i->severity),
+                        "subject", i->subject, "message", i->message, "fix", buf_cstr(&fix)));
+        buf_free(&fix);
+    }
     findings_free(&f);
     return ok;
 }

@@ -575,7 +575,7 @@ def test_lost_slot(run_folder, probes):
         mark = harness.wait_for("slot is lost", lambda: [m for m in p("mark") if m["mark"] == "lost"])[0]
         assert mark["why"]
         assert "penstock remove" in p.fails("start " + position, "fatal")["hint"]
-        assert any(f["finding"] == "stops" for f in p("check"))
+        assert any(f["finding"] == "error" for f in p("check"))
     finally:
         server.stop()
 
@@ -734,7 +734,7 @@ def test_rights(source, db, probes):
         p = probes(source, db, **{"database.user": role})
         e = p.fails("connect", "configuration")
         assert f'ALTER ROLE "{role}" WITH REPLICATION' in e["hint"]
-        stops = [f for f in p("check") if f["finding"] == "stops"]
+        stops = [f for f in p("check") if f["finding"] == "error"]
         assert any("may not replicate" in f["message"] for f in stops)
         assert any("CREATE PUBLICATION" in (f["fix"] or "") for f in stops)
         source.sql(f"ALTER ROLE {role} REPLICATION", db)
@@ -764,7 +764,7 @@ def test_server_settings(run_folder, probes, conf, message, fix):
     try:
         e = probes(server, "postgres").fails("connect", "configuration")
         assert message in e["message"] and fix in e["hint"]
-        assert any(f["finding"] == "stops" and message in f["message"]
+        assert any(f["finding"] == "error" and message in f["message"]
                    for f in probes(server, "postgres")("check"))
     finally:
         server.stop()

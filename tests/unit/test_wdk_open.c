@@ -158,9 +158,38 @@ static void test_check_and_identity(void **state)
     assert_true(ops->identity(f->w, id, sizeof(id), &f->err));
     assert_string_equal(id, want);
     assert_false(ops->identity(f->w, id, 4, &f->err));
-    assert_true(ops->check(f->w, &found, &f->err));
+    assert_true(ops->check(f->w, NULL, &found, &f->err));
     assert_int_equal(found.stops, 0);
     findings_free(&found);
+    /* more than any disk has */
+    assert_true(ops->check(f->w, &(struct warehouse_wants){.bytes = INT64_MAX}, &found, &f->err));
+    assert_int_equal(found.stops, 0);
+    assert_int_equal(found.first->severity, FINDING_WARNING);
+    assert_non_null(strstr(found.first->message, "MB free, the source's tables are"));
+    findings_free(&found);
+}
+
+/* Who only looks makes no file, and writes into none. */
+static void test_look(void **state)
+{
+    struct fixture *f = *state;
+    struct session *s = NULL;
+    struct warehouse *w = NULL;
+    bool empty = false;
+
+    shut(f);
+    assert_true(ops->look(&w, f->cfg, &empty, &f->err));
+    assert_false(empty);
+    assert_true(ops->connect(w, "look", &s, &f->err));
+    assert_false(ops->exec(s, "CREATE SCHEMA anything", NULL, &f->err));
+    assert_non_null(strstr(f->err.message, "read-only"));
+    ops->disconnect(s);
+    ops->close(w);
+    assert_int_equal(unlink(f->file), 0);
+    assert_true(ops->look(&w, f->cfg, &empty, &f->err));
+    assert_true(empty);
+    ops->close(w);
+    assert_int_not_equal(access(f->file, F_OK), 0);
 }
 
 /* A directory for temporary files gets one of its own inside; what a killed run left there goes. */
@@ -189,9 +218,9 @@ static void test_temp_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_open_refused),   TEST(test_newer_storage), TEST(test_open_twice),
-        TEST(test_locked),         TEST(test_no_home),       TEST(test_check_and_identity),
-        TEST(test_temp_directory),
+        TEST(test_open_refused), TEST(test_newer_storage),  TEST(test_open_twice),
+        TEST(test_locked),       TEST(test_no_home),        TEST(test_check_and_identity),
+        TEST(test_look),         TEST(test_temp_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
