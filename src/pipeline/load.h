@@ -93,6 +93,9 @@ bool load_ranges_new(struct ranges **out, const struct flow *f, const struct loa
 /* The ranges that are missing, as chunks of st, in arena a. */
 struct chunk *load_ranges_missing(struct arena *a, const struct load_copy *c,
                                   const struct source_table *st, int *n);
+/* Cuts a large table that is to be copied from nothing by ranges of its key. */
+bool load_cut(struct pipeline *p, struct source_point *point, struct arena *a,
+              struct source_table *st, struct error *err);
 /* Are the chunks ranges of keys? */
 bool load_is_by_ranges(const struct source_table *st);
 /* All of them into the books, none of them copied yet. */

@@ -425,7 +425,8 @@ static bool copy(struct group *g, struct source_point *point, int64_t s, struct 
     for (i = 0; ok && i < g->n; i++) {
         if (g->items[i].load == NULL)
             continue;
-        ok = loads_drop_earlier(l, g->items[i].load, err);
+        ok = loads_drop_earlier(l, g->items[i].load, err) &&
+             (g->items[i].load->goes_on || load_cut(l->p, point, l->arena, g->items[i].st, err));
         tasks[n].flow = g->items[i].load->flow;
         tasks[n].st = g->items[i].st;
         tasks[n++].load = g->items[i].load;

@@ -94,6 +94,14 @@ struct chunk *load_ranges_missing(struct arena *a, const struct load_copy *c,
     return list;
 }
 
+bool load_cut(struct pipeline *p, struct source_point *point, struct arena *a,
+              struct source_table *st, struct error *err)
+{
+    const struct source_ops *ops = p->o.source;
+
+    return st->nchunks == 0 || ops->point_cut == NULL || ops->point_cut(point, a, st, err);
+}
+
 bool load_is_by_ranges(const struct source_table *st)
 {
     return st->nchunks > 1 && st->chunks[0].to_key != NULL;

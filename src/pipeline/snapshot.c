@@ -481,7 +481,6 @@ static bool go_on(struct snapshot *snap, struct job *j, struct error *err)
     l->keyed = copy.keyed;
     log_info("table load goes on table=%s.%s load=%lld ranges=%d of=%d", rec->table->schema,
              rec->table->name, (long long)rec->load, copy.done, copy.n);
-    FAILPOINT("snapshot.goes-on");
     if (!l->over_live)
         flow_show(snap->p, j->flow, j->st->table->est_rows);
     return true;

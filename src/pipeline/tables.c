@@ -424,6 +424,8 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
             return false;
         if (take.refused)
             continue;
+        if (!load_cut(p, point, p->arena, &tables[i], err))
+            return false;
         tasks[ntasks].flow = f;
         tasks[ntasks++].st = &tables[i];
     }
