@@ -37,6 +37,9 @@ void snapshot_select_list(const struct table *t, struct buf *sql);
 /* " AND key >= .. AND key < .."; nothing for a chunk of pages. */
 MUST_CHECK bool snapshot_range_where(struct buf *sql, const struct table *t, const struct chunk *c,
                                      struct error *err);
+/* With the lock held: the key's order is the one that its ranges were cut in. */
+MUST_CHECK bool snapshot_check_order(struct source_reader *r, const struct table *t,
+                                     const struct chunk *c, const char *name, struct error *err);
 /* What a COPY TO STDOUT that has begun brings, row by row. */
 MUST_CHECK bool snapshot_copy_rows(struct source_reader *r, const struct table *t,
                                    source_row_fn *fn, void *ctx, struct error *err);

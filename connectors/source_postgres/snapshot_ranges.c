@@ -101,6 +101,50 @@ bool snapshot_range_where(struct buf *sql, const struct table *t, const struct c
            (c->to_key == NULL || put_bound(sql, key, "<", c->to_key, err));
 }
 
+/*
+ * The column's collation compares bytes, and the bytes are those that we see. Asked of the parser,
+ * which works with the column as it is now: the catalogue would answer as of the point's snapshot.
+ */
+static bool compares_bytes(const struct source *s, struct pg_conn *c, const struct table *t,
+                           const char *name, bool *yes, struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    bool ok;
+
+    *yes = strcmp(s->facts.encoding, "UTF8") == 0;
+    if (!*yes)
+        return true;
+    buf_puts(&sql, "SELECT f.c IN ('\"C\"', '\"POSIX\"') OR (f.c = '\"default\"' AND d.datcollate "
+                   "IN ('C', 'POSIX')");
+    buf_puts(&sql, s->facts.version >= 150000 ? " AND d.datlocprovider = 'c'" : "");
+    buf_puts(&sql, ") FROM (SELECT pg_catalog.pg_collation_for((SELECT ");
+    buf_sql_ident(&sql, t->cols[t->keys[0]].name);
+    buf_printf(&sql,
+               " FROM ONLY %s LIMIT 0)) AS c) f, pg_catalog.pg_database d WHERE d.datname = "
+               "pg_catalog.current_database()",
+               name);
+    ok = pg_query(c, "looking up a collation", buf_cstr(&sql), &res, err);
+    buf_free(&sql);
+    if (!ok)
+        return false;
+    *yes = PQntuples(res) == 1 && pg_bool(res, 0, 0);
+    PQclear(res);
+    return true;
+}
+
+bool snapshot_check_order(struct source_reader *r, const struct table *t, const struct chunk *c,
+                          const char *name, struct error *err)
+{
+    bool same;
+
+    if ((c->from_key == NULL && c->to_key == NULL) || t->nkeys == 0 ||
+        t->cols[t->keys[0]].kind != TYPE_TEXT)
+        return true;
+    return compares_bytes(r->point->s, r->conn, t, name, &same, err) &&
+           (same || snapshot_rewritten(t, "given another collation", err));
+}
+
 /* --- choosing bounds --- */
 
 struct cutting {
@@ -115,31 +159,6 @@ struct cutting {
     const char **bounds;
     int nbounds;
 };
-
-/* The column's collation compares bytes, and the bytes are those that we see. */
-static bool compares_bytes(struct cutting *k, bool *yes, struct error *err)
-{
-    struct buf sql = {0};
-    PGresult *res;
-    bool ok;
-
-    *yes = strcmp(k->s->facts.encoding, "UTF8") == 0;
-    if (!*yes)
-        return true;
-    buf_printf(&sql,
-               "SELECT a.attcollation IN (950, 951) OR (a.attcollation = 100 AND d.datcollate IN "
-               "('C', 'POSIX')%s) FROM pg_catalog.pg_attribute a, pg_catalog.pg_database d WHERE "
-               "a.attrelid = %u AND a.attnum = %d AND d.datname = pg_catalog.current_database()",
-               k->s->facts.version >= 150000 ? " AND d.datlocprovider = 'c'" : "", k->table->oid,
-               k->key->attnum);
-    ok = pg_query(k->conn, "looking up a collation", buf_cstr(&sql), &res, err);
-    buf_free(&sql);
-    if (!ok)
-        return false;
-    *yes = PQntuples(res) == 1 && pg_bool(res, 0, 0);
-    PQclear(res);
-    return true;
-}
 
 /* Its rows lie in one file of its own, and its key's first column is of a type that we know. */
 static bool may_cut(const struct source *s, const struct source_table *st)
@@ -264,10 +283,14 @@ static bool sample(struct cutting *k, struct source_table *st, struct error *err
 
 static bool cut(struct cutting *k, struct source_table *st, struct error *err)
 {
-    bool usable = true;
+    struct buf name = {0};
+    bool usable = true, ok;
 
-    return (k->key->kind != TYPE_TEXT || compares_bytes(k, &usable, err)) &&
-           (!usable || sample(k, st, err));
+    catalog_qualified(&name, k->table->schema, k->table->name);
+    ok = k->key->kind != TYPE_TEXT ||
+         compares_bytes(k->s, k->conn, k->table, buf_cstr(&name), &usable, err);
+    buf_free(&name);
+    return ok && (!usable || sample(k, st, err));
 }
 
 bool snapshot_point_cut(struct source_point *p, struct arena *a, struct source_table *st,

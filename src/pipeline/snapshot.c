@@ -152,6 +152,8 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
         return false;
     }
     FAILPOINT("snapshot.chunk-committed");
+    if (j->by_ranges)
+        loads_helped(p, oid); /* that much need not be done again */
     if (ops->maintain != NULL && !ops->maintain(w->session, false, err))
         return false;
     if (nulled > 0)
