@@ -334,6 +334,33 @@ static bool read_leaves(struct catalog_reading *r, struct error *err)
     return true;
 }
 
+/* A table that was dropped between two of our queries looks like one without columns. */
+static bool forget_gone(struct catalog_reading *r, struct error *err)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    bool any = false, ok;
+    int i, kept = 0;
+
+    buf_printf(&sql, "SELECT oid FROM pg_catalog.pg_class WHERE oid = ANY ('{%s}'::oid[])",
+               buf_cstr(&r->oids));
+    for (i = 0; i < r->out->n; i++)
+        any |= r->out->tables[i].table->ncols == 0;
+    ok = !any || pg_query(r->conn, "reading the catalogue", buf_cstr(&sql), &res, err);
+    buf_free(&sql);
+    if (!any || !ok)
+        return ok;
+    for (i = 0; i < PQntuples(res); i++)
+        map_remove(r->by_oid, &(uint32_t){get_oid(res, i, 0)}, sizeof(uint32_t));
+    PQclear(res);
+    for (i = 0; i < r->out->n; i++) { /* by_oid holds those that are gone */
+        if (map_get_u32(r->by_oid, r->out->tables[i].table->oid) == NULL)
+            r->out->tables[kept++] = r->out->tables[i];
+    }
+    r->out->n = kept;
+    return true;
+}
+
 bool catalog_read(struct source *s, struct pg_conn *c, struct arena *a,
                   const struct publication *pub, bool sizes, struct catalog *out, struct error *err)
 {
@@ -345,7 +372,8 @@ bool catalog_read(struct source *s, struct pg_conn *c, struct arena *a,
     r.out = out;
     r.by_oid = map_new();
     ok = select_tables(&r, err) &&
-         (out->n == 0 || (read_leaves(&r, err) && catalog_read_columns(&r, err)));
+         (out->n == 0 ||
+          (read_leaves(&r, err) && catalog_read_columns(&r, err) && forget_gone(&r, err)));
     for (i = 0; ok && i < out->n; i++) {
         catalog_judge(&r, &out->tables[i]);
         table_name_fields(a, out->tables[i].table, s->settings.prefix);

@@ -241,7 +241,8 @@ size_t compact_count(const struct compact *c)
     return c->table->nkeys > 0 ? c->n : c->rows;
 }
 
-/* Not the index's capacity: many tables with few rows each would never make more than a small batch. */
+/* Not the index's capacity: many tables with few rows each would never make more than a small
+ * batch. */
 size_t compact_bytes(const struct compact *c)
 {
     return c->n * (sizeof(*c->entries) + 2 * sizeof(*c->slots)) + arena_bytes(c->arena);

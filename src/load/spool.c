@@ -8,6 +8,7 @@
  */
 #include "load/spool_internal.h"
 
+#include "util/causes.h"
 #include "util/crc32c.h"
 #include "util/failpoint.h"
 #include "util/mem.h"
@@ -33,15 +34,14 @@ bool spool_failed(const char *path, const char *what, int number, struct error *
     switch (number) {
     case ENOSPC:
     case EDQUOT:
-        return error_hint(err, "make room in data.dir, or lower spool.limit.bytes, so that the "
-                               "table's load starts again before the disk is full");
+        return error_because(err, CAUSE_SPOOL_FULL);
     case EFBIG:
         return error_hint(err, "raise the limit of file sizes (ulimit -f), or lower "
                                "spool.limit.bytes, so that the table's load starts again before");
     case EACCES:
     case EPERM:
     case EROFS:
-        return error_hint(err, "give the user of this service the right to write in data.dir");
+        return error_because(err, CAUSE_DATA_DIR_UNUSABLE);
     }
     return false;
 }

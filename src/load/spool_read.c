@@ -7,6 +7,7 @@
  */
 #include "load/spool_internal.h"
 
+#include "util/causes.h"
 #include "util/crc32c.h"
 #include "util/mem.h"
 #include "util/reader.h"
@@ -36,9 +37,8 @@ struct spool_reader {
 
 static bool broken(const struct spool_reader *r, int64_t at, const char *what, struct error *err)
 {
-    error_set(err, ERROR_DATA, "spool %s is broken at offset %lld: %s", r->path, (long long)at,
-              what);
-    error_hint(err, "the table is loaded again; check the disk of data.dir");
+    error_cause(err, CAUSE_SPOOL_BROKEN, "spool %s is broken at offset %lld: %s", r->path,
+                (long long)at, what);
     if (err != NULL)
         err->reload = true;
     return false;

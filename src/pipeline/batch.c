@@ -8,6 +8,7 @@
 
 #include "load/alter.h"
 #include "metrics/metrics.h"
+#include "util/causes.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/log.h"
@@ -143,10 +144,12 @@ static bool open_batch(struct sink *s, struct error *err)
         return false;
     if (!taken) {
         /* Once it may have been our own commit whose answer was lost: read it again. */
-        error_set(err, ++s->p->lost_rows < LOST_ROWS_LIMIT ? ERROR_RETRY : ERROR_CONFLICT,
-                  "the checkpoint of %s in the warehouse does not stand at %s where we left it",
-                  s->p->o.source_name, s->start);
-        return error_hint(err, "another penstock feeds these tables: stop one of the two");
+        error_cause(err, CAUSE_CHECKPOINT_MOVED,
+                    "the checkpoint of %s in the warehouse does not stand at %s where we left it",
+                    s->p->o.source_name, s->start);
+        if (++s->p->lost_rows < LOST_ROWS_LIMIT)
+            err->kind = ERROR_RETRY;
+        return false;
     }
     FAILPOINT("batch.taken");
     if (!change_tables(s, err))

@@ -16,11 +16,6 @@ static bool register_schema(struct pipeline *p, const char *topic, const char *s
     char *subject = mem_printf("%s-%s", topic, suffix);
     bool ok = registry_register(p->o.registry, subject, schema, id, err);
 
-    if (!ok && err->kind == ERROR_DATA)
-        error_hint(err,
-                   "undo the change, or make it compatible (a new column needs a default or must "
-                   "allow NULL, a type may only widen), or set schema.compatibility to NONE; then "
-                   "restart penstock");
     mem_free(subject);
     return ok;
 }

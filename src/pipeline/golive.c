@@ -9,6 +9,7 @@
  */
 #include "load/target.h"
 #include "pipeline/internal.h"
+#include "util/causes.h"
 #include "util/failpoint.h"
 #include "util/log.h"
 
@@ -101,9 +102,9 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
                              err))
         return false;
     if (exists && (!ours || other)) {
-        error_set(err, ERROR_DATA, "a table %s.%s appeared in the warehouse while it was loaded",
-                  f->rec.target_schema, f->rec.target_name);
-        error_hint(err, "rename or drop it, then run: penstock resync");
+        error_cause(err, CAUSE_TARGET_FOREIGN,
+                    "a table %s.%s appeared in the warehouse while it was loaded",
+                    f->rec.target_schema, f->rec.target_name);
         err->table = f->rec.table->oid;
         return false;
     }
@@ -112,12 +113,8 @@ bool golive_table(struct books *b, struct flow *f, struct error *err)
         return false;
     ok = exists && same ? replace_rows(b, f, aside, err) : rename_aside(b, f, aside, exists, err);
     if (!ok) {
-        if (strncmp(err->sqlstate, "2BP", 3) == 0) {
-            err->kind = ERROR_DATA;
-            error_hint(err,
-                       "drop the view or foreign key that depends on it, or move it elsewhere, "
-                       "then run: penstock resync");
-        }
+        if (strncmp(err->sqlstate, "2BP", 3) == 0)
+            error_because(err, CAUSE_TARGET_NEEDED);
         if (err->kind == ERROR_DATA)
             err->table = f->rec.table->oid;
         return error_prefix(err, "%s.%s takes its place", f->rec.target_schema, f->rec.target_name);

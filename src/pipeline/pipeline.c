@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Supervision: one attempt after another. What to do after an error is decided by its kind alone:
- * retry waits with back-off, configuration is tried again every CONFIG_RETRY_MS (a person may have
+ * retry waits with back-off, configuration is tried again every RETRY_CONFIG_MS (a person may have
  * mended it), a table's fault stops that table, conflict and fatal end the connector.
  */
 #include "pipeline/pipeline.h"
@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONFIG_RETRY_MS 10000
+#define RETRY_CONFIG_MS 10000
 #define STABLE_MS 30000 /* after this long the back-off starts anew */
 #define LOCK_NOT_AVAILABLE "55P03"
 
@@ -213,7 +213,7 @@ static void *pipeline_main(void *arg)
             retry_reset(&retry);
         show_failure(p, &err, err.kind == ERROR_RETRY);
         note_absent(p, &err);
-        if (!wait_ms(p, err.kind == ERROR_RETRY ? retry_next_ms(&retry) : CONFIG_RETRY_MS))
+        if (!wait_ms(p, err.kind == ERROR_RETRY ? retry_next_ms(&retry) : RETRY_CONFIG_MS))
             break;
     }
     atomic_store(&p->ended, true);

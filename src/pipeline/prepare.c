@@ -10,6 +10,7 @@
  * Refuses, saying why and what to do, wherever going on could not be exact.
  */
 #include "pipeline/internal.h"
+#include "util/causes.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/log.h"
@@ -38,15 +39,12 @@ static bool drop_foreign_mark(struct pipeline *p, const struct mark *m, struct e
         return false;
     p->failed_side = SIDE_SOURCE;
     if (!intended) {
-        error_set(
-            err, ERROR_CONFLICT,
+        error_cause(
+            err, CAUSE_SLOT_FOREIGN,
             "slot %s exists, but this warehouse knows nothing of it: it may belong to another "
             "penstock",
             p->identity.mark);
-        return error_hint(err,
-                          "choose another slot.name, or, if nobody uses it, drop it with penstock "
-                          "remove or: SELECT pg_drop_replication_slot('%s')",
-                          p->identity.mark);
+        return error_fill(err, "slot", p->identity.mark);
     }
     log_info("slot left over from an interrupted start is dropped slot=%s", p->identity.mark);
     return p->o.source->mark_drop(p->src, err);
@@ -123,11 +121,8 @@ static bool wait_for_mark(struct pipeline *p, struct mark *m, struct error *err)
             break;
         clock_sleep_ms(50);
     }
-    error_set(err, ERROR_RETRY, "slot %s is in use by process %d of the source", p->identity.mark,
-              m->active_pid);
-    return error_hint(err,
-                      "another penstock reads from it: stop that one; a dead one's session ends "
-                      "after wal_sender_timeout");
+    return error_cause(err, CAUSE_SLOT_IN_USE, "slot %s is in use by process %d of the source",
+                       p->identity.mark, m->active_pid);
 }
 
 /* From here on the checkpoint counts on the server's timeline, which has passed the refusals. */
@@ -234,10 +229,9 @@ static bool prepare_once(struct pipeline *p, struct error *err)
     int64_t s;
 
     if (p->checkpoint.found) {
-        error_set(err, ERROR_CONFIG, "this warehouse follows the source already (checkpoint at %s)",
-                  p->checkpoint.position);
-        return error_hint(err, "run without --once (or with snapshot.mode initial) to go on from "
-                               "there");
+        return error_cause(err, CAUSE_FOLLOWED_ALREADY,
+                           "this warehouse follows the source already (checkpoint at %s)",
+                           p->checkpoint.position);
     }
     p->failed_side = SIDE_SINK;
     if (!flows_from_books(p, err))

@@ -2,6 +2,7 @@
 #include "pipeline/service.h"
 
 #include "api/http.h"
+#include "util/causes.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -38,9 +39,8 @@ static bool make_dir(const char *path, struct error *err)
         memcpy(part, path, i);
         part[i] = '\0';
         if (mkdir(part, 0700) != 0 && errno != EEXIST) {
-            error_set(err, ERROR_CONFIG, "data.dir %s cannot be made: %s", path, strerror(errno));
-            return error_hint(err, "give the user who runs penstock the right to write there, or "
-                                   "set data.dir");
+            return error_cause(err, CAUSE_DATA_DIR_UNUSABLE, "data.dir %s cannot be made: %s", path,
+                               strerror(errno));
         }
     }
     return true;
@@ -53,12 +53,10 @@ static bool lock_data_dir(struct service *s, const char *dir, struct error *err)
 
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0) {
-        error_set(err, ERROR_CONFIG, "data.dir %s cannot be written: %s", dir, strerror(errno));
-        error_hint(err,
-                   "give the user who runs penstock the right to write there, or set data.dir");
+        error_cause(err, CAUSE_DATA_DIR_UNUSABLE, "data.dir %s cannot be written: %s", dir,
+                    strerror(errno));
     } else if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        error_set(err, ERROR_CONFIG, "data.dir %s is in use by another penstock", dir);
-        error_hint(err, "stop that one, or set data.dir to a directory of its own");
+        error_cause(err, CAUSE_DATA_DIR_IN_USE, "data.dir %s is in use by another penstock", dir);
     } else {
         ok = true;
     }
@@ -128,20 +126,16 @@ static bool find_sink(const struct config_file *cfg, const struct config_connect
         if (c->warehouse == NULL || !takes_topics(c, source))
             continue;
         if (*out != NULL) {
-            error_set(err, ERROR_CONFIG, "connectors %s and %s both take the topics of %s",
-                      (*out)->name, c->name, source->name);
-            return error_hint(err, "in process one source feeds one warehouse, so that a slow one "
-                                   "holds nobody else's log: give the second warehouse a source "
-                                   "connector with a topic.prefix and slot.name of its own");
+            return error_cause(err, CAUSE_SOURCE_SHARED,
+                               "connectors %s and %s both take the topics of %s", (*out)->name,
+                               c->name, source->name);
         }
         *out = c;
     }
     if (*out == NULL) {
-        error_set(err, ERROR_CONFIG, "no warehouse takes the topics of connector %s", source->name);
-        return error_hint(err,
-                          "add a connector with connector.class duckdb or postgres-warehouse "
-                          "and topics.regex: %s\\..*",
-                          config_string(source->config, "topic.prefix"));
+        error_cause(err, CAUSE_SOURCE_ALONE, "no warehouse takes the topics of connector %s",
+                    source->name);
+        return error_fill(err, "prefix", config_string(source->config, "topic.prefix"));
     }
     return true;
 }

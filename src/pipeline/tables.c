@@ -189,14 +189,16 @@ bool flows_from_books(struct pipeline *p, struct error *err)
 
 /* --- against the source --- */
 
-/* The table is gone at the source: its copy stays, the books forget it. */
+/* The table is gone at the source: its copy stays, unless it never took its place; the books forget
+ * it. */
 static bool forget_flow(struct pipeline *p, int i, struct error *err)
 {
     struct flow *f = p->flows[i];
 
     log_info("table is gone at the source or no longer selected; its copy stays table=%s.%s",
              f->rec.table->schema, f->rec.table->name);
-    if (!books_table_remove(&p->books, f->rec.table->oid, err))
+    if ((f->rec.state != TABLE_LIVE && !flows_drop_load(p, &f->rec, err)) ||
+        !books_table_remove(&p->books, f->rec.table->oid, err))
         return false;
     board_remove_table(p->o.board, p->o.source_name, f->rec.table->schema, f->rec.table->name);
     decoder_free(f->decoder);

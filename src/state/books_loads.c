@@ -5,6 +5,8 @@
  */
 #include "state/books_internal.h"
 
+#include "util/causes.h"
+
 #define PLAN_ROWS 200 /* of one statement */
 
 bool books_next_load(struct books *b, int64_t *load, struct error *err)
@@ -38,9 +40,9 @@ bool books_load_lock(struct books *b, uint32_t oid, int64_t load, struct error *
     buf_puts(&sql, share ? share : "");
     ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
     if (ok && r.nrows != 1) {
-        ok = error_set(err, ERROR_CONFLICT, "load %lld of table %u was replaced by another process",
-                       (long long)load, oid);
-        error_hint(err, "only one penstock may feed these tables: stop the other one");
+        ok = error_cause(err, CAUSE_LOAD_TAKEN,
+                         "load %lld of table %u was replaced by another process", (long long)load,
+                         oid);
     }
     buf_free(&sql);
     arena_free(a);

@@ -190,8 +190,8 @@ static bool update_load(struct books *b, struct buf *sql, uint32_t oid, int64_t 
         return false;
     if (n == 1)
         return true;
-    return error_set(err, ERROR_CONFLICT, "load %lld of table %u is not ours any more",
-                     (long long)load, oid);
+    return error_cause(err, CAUSE_LOAD_TAKEN, "load %lld of table %u is not ours any more",
+                       (long long)load, oid);
 }
 
 bool books_table_state(struct books *b, uint32_t oid, int64_t load, enum table_state state,

@@ -155,6 +155,16 @@ static const struct error_note notes[CAUSE_COUNT] = {
                                 "run without --once (or with snapshot.mode initial) to go on from "
                                 "there"},
 
+    [CAUSE_SOURCE_SHARED] = {"", "source-shared", ERROR_CONFIG,
+                             "two warehouse connectors take the topics of one source",
+                             "in process one source feeds one warehouse, so that a slow one holds "
+                             "nobody else's log: give the second warehouse a source connector "
+                             "with a topic.prefix and slot.name of its own"},
+    [CAUSE_SOURCE_ALONE] = {"", "source-alone", ERROR_CONFIG,
+                            "no warehouse connector takes the topics of a source",
+                            "add a connector with connector.class duckdb or postgres-warehouse "
+                            "and topics.regex: {prefix}\\..*"},
+
     [CAUSE_TABLE_UNREADABLE] = {"", "table-unreadable", ERROR_DATA,
                                 "the role may not read the table or one of its partitions",
                                 "run: GRANT SELECT ON {table} TO {role}"},
@@ -206,8 +216,9 @@ static const struct error_note notes[CAUSE_COUNT] = {
     [CAUSE_SCHEMA_REFUSED] = {"", "schema-refused", ERROR_DATA,
                               "the table's new event schema is not compatible with the old one "
                               "under its subject's compatibility mode",
-                              "undo the change of the table, or make it compatible: a new column "
-                              "needs a default or must allow NULL, a type may only widen"},
+                              "undo the change of the table, or make it compatible (a new column "
+                              "needs a default or must allow NULL, a type may only widen), or set "
+                              "schema.compatibility to NONE; then restart penstock"},
     [CAUSE_VALUE_INVALID] = {"", "value-invalid", ERROR_DATA,
                              "a value of the source is not what its column's type says",
                              "correct the value at the source and load the table again, or leave "
@@ -225,6 +236,11 @@ static const struct error_note notes[CAUSE_COUNT] = {
                               "the table in the warehouse has other columns or types than ours",
                               "undo the change of the table in the warehouse, or drop that table; "
                               "then load it again"},
+    [CAUSE_TARGET_NEEDED] = {"", "target-needed", ERROR_DATA,
+                             "something in the warehouse depends on the table that its new copy "
+                             "is to replace",
+                             "drop the view or foreign key that depends on it, or move it "
+                             "elsewhere, then run: penstock resync"},
     [CAUSE_COPY_DIFFERS] = {"", "copy-differs", ERROR_DATA,
                             "rows in the warehouse are not what the log says they are: they were "
                             "changed by hand",
@@ -235,7 +251,8 @@ static const struct error_note notes[CAUSE_COUNT] = {
     [CAUSE_SPOOL_FULL] = {"", "spool-full", ERROR_RETRY,
                           "the disk is full of changes of tables that are being loaded; until "
                           "there is room the source's server keeps the log",
-                          "make room on the disk of data.dir"},
+                          "make room in data.dir, or lower spool.limit.bytes, so that the table's "
+                          "load starts again before the disk is full"},
     [CAUSE_SPOOL_BROKEN] = {"", "spool-broken", ERROR_DATA,
                             "a table's file of changes in data.dir is damaged or cut",
                             "load the table again; look for faults of the disk of data.dir"},

@@ -54,6 +54,9 @@ enum cause {
     CAUSE_CHECKPOINT_GONE,
     CAUSE_LOAD_TAKEN,
     CAUSE_FOLLOWED_ALREADY,
+    /* connectors of one configuration */
+    CAUSE_SOURCE_SHARED,
+    CAUSE_SOURCE_ALONE, /* {prefix} */
     /* tables of the source */
     CAUSE_TABLE_UNREADABLE,   /* {table}, {role} */
     CAUSE_TABLE_HIDES_ROWS,   /* {role} */
@@ -75,6 +78,7 @@ enum cause {
     CAUSE_VALUE_MISFIT,
     CAUSE_TARGET_FOREIGN,
     CAUSE_TARGET_ALTERED,
+    CAUSE_TARGET_NEEDED,
     CAUSE_COPY_DIFFERS,
     /* files of this machine */
     CAUSE_DISK_FULL, /* {disk} */

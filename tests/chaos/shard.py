@@ -20,6 +20,7 @@ from session import History, Session
 HERE = os.path.dirname(os.path.abspath(__file__))
 SETTINGS = {"publication.autocreate.mode": "all_tables", "table.include.list": r"public\..*"}
 QUIET = 60  # seconds in which all must be live and caught up once nothing happens any more
+WATCH = 5  # seconds from one look at the catalogue to the next (watch.c)
 
 
 class Failure(Exception):
@@ -158,6 +159,9 @@ class Shard:
         tables = self.tables()
         self.both.live(*tables, timeout=QUIET)
         harness.wait_caught_up(self.p, self.source, self.db, QUIET)
+        if self.since_rest(r"TRUNCATE parts_|PARTITION|DROP TABLE parts_"):
+            # What happens to a leaf under a published root is not in the log: it is looked at every 5 s.
+            time.sleep(2 * WATCH)
         self.both.live(*tables, timeout=QUIET)
         self.check()
         if self.warehouse:
@@ -217,11 +221,17 @@ class Shard:
         out = [f"FAILED in round {self.number}: {type(e).__name__}: {e}", f"again: {again}",
                "--- what is known", *self.known(), f"--- round {self.number} as planned",
                *(self.round.lines() if self.round else []), "--- what happened since the last rest"]
-        rests = [i for i, x in enumerate(self.history.lines) if "all equal after" in x]
-        out += self.history.lines[rests[-1] if rests else 0:]
+        out += self.lines_since_rest()
         out += ["--- the end of the program's log"]
         out += self.p.log().splitlines()[-400:] if self.p else []
         return "\n".join(str(x)[:3000] for x in out)
+
+    def lines_since_rest(self):
+        rests = [i for i, x in enumerate(self.history.lines) if "all equal after" in x]
+        return self.history.lines[rests[-1] if rests else 0:]
+
+    def since_rest(self, pattern):
+        return any(re.search(pattern, x) for x in self.lines_since_rest())
 
     def known(self):
         for what, ask in (

@@ -210,7 +210,8 @@ BEGIN
         WHEN 'add default' THEN format('ALTER TABLE %s ADD %I %s DEFAULT %s', tab, fresh, type, def)
         WHEN 'add not null' THEN format('ALTER TABLE %s ADD %I %s NOT NULL DEFAULT %s', tab, fresh, type, def)
         WHEN 'add volatile' THEN format('ALTER TABLE %s ADD %I text DEFAULT md5(random()::text)', tab, fresh)
-        WHEN 'drop' THEN format('ALTER TABLE %s DROP %I', tab, c.name)
+        WHEN 'drop' THEN CASE WHEN (SELECT count(*) FROM chaos.cols(tab)) > 1 THEN
+            format('ALTER TABLE %s DROP %I', tab, c.name) END
         WHEN 'drop and add' THEN format('ALTER TABLE %s DROP %I; ALTER TABLE %1$s ADD %2$I %s', tab, c.name,
                                         CASE WHEN r % 2 = 0 THEN c.type ELSE type END)
         WHEN 'rename' THEN format('ALTER TABLE %s RENAME %I TO %I', tab, c.name, fresh)

@@ -437,3 +437,17 @@ def test_death_when_a_spool_is_cut(dying, source, db, warehouse, wdb):
     harness.wait_caught_up(p, source, db)
     harness.assert_equal_postgres(source, db, warehouse, wdb, "public.t")
     assert load == warehouse.sql("SELECT load FROM penstock.tables WHERE source_table = 't'", wdb)
+
+
+def test_a_table_dropped_after_its_load_died_leaves_nothing(dying, source, db, warehouse, wdb):
+    source.script(TWO, db)
+    p = dying.begin("snapshot.begun:2")
+    p.dies()
+    asides = ("SELECT table_name FROM information_schema.tables WHERE table_name LIKE "
+              "'\\_penstock\\_load%%'")
+    assert warehouse.sql(asides, wdb)
+    source.script("DROP TABLE t, fence; CREATE TABLE other (id int PRIMARY KEY)", db)
+    p.begin().wait_live("public.other")
+    assert list(p.tables()) == [("public", "other")]
+    assert warehouse.sql(asides, wdb) == []
+    assert warehouse.sql("SELECT source_table FROM penstock.tables", wdb) == [("other",)]

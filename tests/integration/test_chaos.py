@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random work against random trouble (tests/chaos), fifty rounds: 25 into each warehouse, one life
+a test. The seed is printed: PENSTOCK_SEED=N, or the command in the report, does the same again."""
+import os
+import random
+
+import pytest
+from shard import Failure, Shard
+
+SEED = int(os.environ.get("PENSTOCK_SEED", "0")) or random.SystemRandom().randint(1, 10**9)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_random_work_against_random_trouble(kind, run_folder):
+    try:
+        assert Shard(SEED, (kind,), rest_every=5).run(25) == 25
+    except Failure as e:
+        pytest.fail(str(e), pytrace=False)
