@@ -74,7 +74,7 @@ bool loads_wanted(struct pipeline *p);
 void loads_helped(struct pipeline *p, uint32_t oid);
 void loads_forget_wants(struct pipeline *p); /* frees all */
 
-/* Starts the thread, after the complete copies of an attempt before have joined the stream. On
+/* Starts the thread, after the copies of an attempt before that go on have joined the stream. On
  * false *out is to be stopped and freed, too. */
 bool loads_start(struct loads **out, struct pipeline *p, struct feed *feed, struct error *err);
 /* From the connector's thread between polls: does what the loads' thread asks of the stream. False

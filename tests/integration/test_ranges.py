@@ -373,6 +373,35 @@ def test_what_happens_in_between(kind, change, source, db, run):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_spool_with_a_gap_is_not_used_after_a_kill(kind, source, db, run):
+    """While the load runs the table has another shape for a while, of which the spool keeps nothing;
+    after the kill all looks as it did before."""
+    source.script(table("t", "int", "i", 12000), db)
+    r = run(kind)
+    r.start()
+    r.p.wait_live("public.t")
+    wait_caught_up(r.p, source, db)
+    assert r.p.stop() == 0
+    r.pauses(16)
+    r.p.wait_live("public.t")
+    assert post(r.p, "/v1/connectors/shop/snapshots", '{"tables": ["public.t"]}')[0] == 202
+    r.paused(16)
+    source.script(CHANGES["add and drop"] + "; UPDATE t SET v = v || '!' WHERE k % 7 = 0", db)
+    wait_for("its load is void", lambda: "the table was altered meanwhile" in r.p.log())
+    wait_caught_up(r.p, source, db)
+    r.p.kill9()
+    known = r.loading()
+    assert known[0][6] and not known[-1][6], known
+    r.start()
+    r.p.wait_live("public.t")
+    wait_for("loaded again", lambda: len(re.findall("table loaded table=public.t ",
+                                                    r.p.log())) == 2, 60)
+    r.equal("public.t")
+    assert r.goes_on() == {}
+    assert "spool cannot be used, the table is loaded again table=public.t" in r.p.log()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_text_that_comes_to_be_compared_otherwise(kind, source, db, run):
     """Another collation of the key writes no row anew, but the order of its bytes is none any more."""
     key = ("CASE WHEN i <= 6000 THEN 'B' || lpad((2 * i)::text, 6, '0') ELSE 'b' || "
