@@ -386,6 +386,8 @@ def test_a_spool_with_a_gap_is_not_used_after_a_kill(kind, source, db, run):
     r.p.wait_live("public.t")
     assert post(r.p, "/v1/connectors/shop/snapshots", '{"tables": ["public.t"]}')[0] == 202
     r.paused(16)
+    source.script("UPDATE t SET v = v || '?' WHERE k % 11 = 0", db)
+    wait_caught_up(r.p, source, db)  # the books know of some of its spool
     source.script(CHANGES["add and drop"] + "; UPDATE t SET v = v || '!' WHERE k % 7 = 0", db)
     wait_for("its load is void", lambda: re.search(
         "table was altered meanwhile|table stands still table=public.t ", r.p.log()))
