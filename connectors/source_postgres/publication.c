@@ -200,3 +200,36 @@ out:
     arena_free(a);
     return ok;
 }
+
+bool publication_made(struct source *s, char out[POSITION_SIZE], struct error *err)
+{
+    struct publication p = {0};
+    struct pg_conn *c;
+    bool ok = pg_control(s, &c, err) && publication_read(s, c, &p, err);
+
+    snprintf(out, POSITION_SIZE, "%s",
+             ok && p.exists && s->settings.mode != PUBLICATION_DISABLED ? s->settings.publication
+                                                                        : "");
+    return ok;
+}
+
+bool publication_drop(struct source *s, struct error *err)
+{
+    char name[POSITION_SIZE];
+    struct buf sql = {0};
+    struct pg_conn *c;
+    bool ok;
+
+    if (!publication_made(s, name, err))
+        return false;
+    if (name[0] == '\0')
+        return true;
+    buf_puts(&sql, "DROP PUBLICATION IF EXISTS ");
+    buf_sql_ident(&sql, name);
+    ok = pg_control(s, &c, err) &&
+         pg_query(c, "dropping the publication", buf_cstr(&sql), NULL, err);
+    if (!ok && strcmp(err->sqlstate, "42501") == 0)
+        error_hint(err, "as its owner run: %s", buf_cstr(&sql));
+    buf_free(&sql);
+    return ok;
+}

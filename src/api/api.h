@@ -85,7 +85,14 @@ bool api_body_json(const struct api_request *request, struct api_reply *reply, j
 /* Decodes %XX of s in arena a; NULL for a bad escape, a control character or what is not UTF-8. */
 char *api_decode(struct arena *a, const char *s, size_t n);
 
-/* Handlers: api_health.c, api_connectors.c, api_tables.c, api_metrics.c, api_snapshots.c */
+/* Shared by the resources of connectors. */
+struct board_connector;
+/* The one that the path's first parameter names; NULL if there is none. */
+const struct board_connector *api_find_connector(const struct api_request *request);
+json_t *api_status_json(const struct api_request *request, const struct board_connector *c);
+
+/* Handlers: api_health.c, api_connectors.c, api_lifecycle.c, api_tables.c, api_metrics.c,
+ * api_snapshots.c */
 void api_root(const struct api_request *request, struct api_reply *reply);
 void api_livez(const struct api_request *request, struct api_reply *reply);
 void api_readyz(const struct api_request *request, struct api_reply *reply);
@@ -97,6 +104,10 @@ void api_connector_config(const struct api_request *request, struct api_reply *r
 void api_connector_status(const struct api_request *request, struct api_reply *reply);
 void api_connector_tasks(const struct api_request *request, struct api_reply *reply);
 void api_task_status(const struct api_request *request, struct api_reply *reply);
+void api_pause(const struct api_request *request, struct api_reply *reply);
+void api_resume(const struct api_request *request, struct api_reply *reply);
+void api_restart(const struct api_request *request, struct api_reply *reply);
+void api_restart_task(const struct api_request *request, struct api_reply *reply);
 void api_tables(const struct api_request *request, struct api_reply *reply);
 void api_snapshots(const struct api_request *request, struct api_reply *reply);
 

@@ -13,8 +13,7 @@
 #define PENSTOCK_VERSION "0.0.0"
 #endif
 
-/* NULL if there is none of that name. */
-static const struct board_connector *find(const struct api_request *request)
+const struct board_connector *api_find_connector(const struct api_request *request)
 {
     struct board_connector *c;
     int n;
@@ -106,7 +105,7 @@ static json_t *mark_json(const struct board_connector *c)
     return j;
 }
 
-static json_t *status_json(const struct api_request *request, const struct board_connector *c)
+json_t *api_status_json(const struct api_request *request, const struct board_connector *c)
 {
     json_t *j = json_object(), *connector = json_object(), *tasks = json_array();
 
@@ -143,7 +142,7 @@ void api_connectors(const struct api_request *request, struct api_reply *reply)
         }
         each = json_object();
         if (status)
-            json_object_set_new(each, "status", status_json(request, &c[i]));
+            json_object_set_new(each, "status", api_status_json(request, &c[i]));
         if (info)
             json_object_set_new(each, "info", info_json(&c[i]));
         json_object_set_new(j, c[i].name, each);
@@ -153,7 +152,7 @@ void api_connectors(const struct api_request *request, struct api_reply *reply)
 
 void api_connector(const struct api_request *request, struct api_reply *reply)
 {
-    const struct board_connector *c = find(request);
+    const struct board_connector *c = api_find_connector(request);
 
     if (c)
         api_json(reply, 200, info_json(c));
@@ -163,7 +162,7 @@ void api_connector(const struct api_request *request, struct api_reply *reply)
 
 void api_connector_config(const struct api_request *request, struct api_reply *reply)
 {
-    const struct board_connector *c = find(request);
+    const struct board_connector *c = api_find_connector(request);
 
     if (c)
         api_json(reply, 200, config_json(c));
@@ -173,17 +172,17 @@ void api_connector_config(const struct api_request *request, struct api_reply *r
 
 void api_connector_status(const struct api_request *request, struct api_reply *reply)
 {
-    const struct board_connector *c = find(request);
+    const struct board_connector *c = api_find_connector(request);
 
     if (c)
-        api_json(reply, 200, status_json(request, c));
+        api_json(reply, 200, api_status_json(request, c));
     else
         api_error(reply, 404, "No status found for connector %s", request->params[0]);
 }
 
 void api_connector_tasks(const struct api_request *request, struct api_reply *reply)
 {
-    const struct board_connector *c = find(request);
+    const struct board_connector *c = api_find_connector(request);
     json_t *list, *j;
 
     if (c == NULL) {
@@ -210,7 +209,7 @@ static bool is_number(const char *s)
 
 void api_task_status(const struct api_request *request, struct api_reply *reply)
 {
-    const struct board_connector *c = find(request);
+    const struct board_connector *c = api_find_connector(request);
     const char *task = request->params[1];
 
     if (!is_number(task))

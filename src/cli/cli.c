@@ -17,9 +17,9 @@
 #define MAX_VALUES (sizeof(((struct cli_args *)NULL)->values) / sizeof(const char *))
 #define MAX_POSITIONAL (sizeof(((struct cli_args *)NULL)->positional) / sizeof(const char *))
 
-const struct cli_command *const cli_commands[] = {&cli_run,     &cli_sync,   &cli_check,
-                                                  &cli_status,  &cli_resync, &cli_config,
-                                                  &cli_version, &cli_help,   NULL};
+const struct cli_command *const cli_commands[] = {
+    &cli_run,    &cli_sync,   &cli_check,  &cli_status,  &cli_pause, &cli_resume, &cli_restart,
+    &cli_resync, &cli_remove, &cli_config, &cli_version, &cli_help,  NULL};
 
 enum { GLOBAL_URL, GLOBAL_TOKEN, GLOBAL_OUTPUT, GLOBAL_HELP, GLOBAL_VERSION, GLOBALS };
 

@@ -36,8 +36,8 @@ struct cli_command {
     int (*run)(const struct cli_args *args); /* returns the exit code */
 };
 
-extern const struct cli_command cli_run, cli_sync, cli_check, cli_status, cli_resync, cli_config,
-    cli_version, cli_help;
+extern const struct cli_command cli_run, cli_sync, cli_check, cli_status, cli_pause, cli_resume,
+    cli_restart, cli_resync, cli_remove, cli_config, cli_version, cli_help;
 
 /* The value of an option of the command; NULL if it was not given. */
 const char *cli_value(const struct cli_args *args, const char *option);

@@ -169,6 +169,28 @@ bool client_post_json(const struct cli_args *args, const char *path, const char 
     return ok;
 }
 
+bool client_tell(const struct cli_args *args, const char *method, const char *path,
+                 struct error *err)
+{
+    struct buf body = {0};
+    CURL *c = request(args, path, &body);
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type:");
+    bool absent, ok;
+
+    if (c == NULL) {
+        curl_slist_free_all(headers);
+        return error_set(err, ERROR_FATAL, "libcurl cannot be used");
+    }
+    curl_easy_setopt(c, CURLOPT_POST, 1L);
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
+    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    ok = perform(args, c, path, &body, &absent, err);
+    curl_slist_free_all(headers);
+    buf_free(&body);
+    return ok;
+}
+
 void client_segment(struct buf *path, const char *s)
 {
     for (; *s != '\0'; s++) {

@@ -24,6 +24,9 @@ bool client_get_json(const struct cli_args *args, const char *path, json_t **out
  */
 bool client_post_json(const struct cli_args *args, const char *path, const char *json, json_t **out,
                       bool *absent, struct error *err);
+/* PUT or POST without a body; what a 2xx holds is ignored. Errors as client_get's. */
+bool client_tell(const struct cli_args *args, const char *method, const char *path,
+                 struct error *err);
 /* Appends s, percent-encoded, as one segment of a path. */
 void client_segment(struct buf *path, const char *s);
 

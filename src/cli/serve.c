@@ -60,6 +60,7 @@ int serve(const struct config_file *cfg, const struct service_options *o)
     progress_start(service_board(s));
     while (signals_seen == 0 && !((o->once || o->fail_fast) && service_ended(s))) {
         clock_sleep_ms(STEP_MS);
+        service_tend(s);
         progress_draw();
         if (!live_said && service_live(s)) {
             log_info("live: every table that can be is in the warehouse");

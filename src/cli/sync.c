@@ -23,7 +23,8 @@ static void say_what_remains(const struct config_file *cfg)
         fprintf(stderr,
                 "penstock: slot %s remains at the source and keeps the log from here on (now %lld "
                 "bytes):\n"
-                "  run the same command again to go on, or remove it there with\n"
+                "  run the same command again to go on, or take everything away with\n"
+                "  penstock remove --from .. --to .. (the same URLs); at the source by hand:\n"
                 "  SELECT pg_drop_replication_slot('%s'); DROP PUBLICATION \"%s\";\n",
                 slot, (long long)metric_get(METRIC_SOURCE_RETAINED_BYTES, c->name), slot,
                 publication);

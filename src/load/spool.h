@@ -46,6 +46,12 @@ bool spool_reopen(struct spool **out, const char *path, const struct spool_ident
 void spool_close(struct spool *s);
 void spool_remove(const char *path);
 
+/* The caller's (mem_free). source: the connector's name. */
+char *spool_path(const char *data_dir, const char *source, uint32_t oid, int64_t load);
+typedef bool spool_keep_fn(const void *ctx, const char *path);
+/* Removes the spools of the source; those stay for which keep (may be NULL) says so. */
+void spool_sweep(const char *data_dir, const char *source, spool_keep_fn *keep, const void *ctx);
+
 /* Appends an EVENT_ROW of that transaction (buffered). ERROR_RETRY if the disk is full. */
 bool spool_append(struct spool *s, const struct event *e, int64_t csn, int64_t commit_us,
                   struct error *err);

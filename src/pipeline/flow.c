@@ -2,11 +2,11 @@
 /* From a table's description to everything that its events need on both sides of the queue. */
 #include "avro/codec.h"
 #include "load/alter.h"
+#include "load/spool.h"
 #include "pipeline/internal.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -309,17 +309,7 @@ void flow_aside(int64_t load, char out[ASIDE_SIZE])
 
 char *flow_spool_path(const struct pipeline *p, uint32_t oid, int64_t load)
 {
-    char *name = mem_printf("%s.%u.%lld", p->o.source_name, oid, (long long)load);
-    char *path;
-    size_t i;
-
-    for (i = 0; name[i] != '\0'; i++) {
-        if (!isalnum((unsigned char)name[i]) && strchr("._-", name[i]) == NULL)
-            name[i] = '_';
-    }
-    path = mem_printf("%s/spool/%s", config_string(p->o.service_config, "data.dir"), name);
-    mem_free(name);
-    return path;
+    return spool_path(config_string(p->o.service_config, "data.dir"), p->o.source_name, oid, load);
 }
 
 static void free_decoders(struct flow **flows, int n)

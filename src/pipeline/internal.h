@@ -85,7 +85,9 @@ struct wanting; /* refetch.h */
 struct pipeline {
     struct pipeline_options o;
     pthread_t thread;
-    atomic_bool stop;
+    atomic_bool stop;   /* the attempt ends */
+    bool ending;        /* and there is no other; under lock */
+    const char *paused; /* its connector that is paused, or NULL; under lock */
     atomic_bool cancelled;
     atomic_bool ended;
     atomic_bool live;
@@ -188,6 +190,17 @@ bool flows_from_books(struct pipeline *p, struct error *err);
 bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct error *err);
 /* Its table alone; in b's session, inside its transaction if there is one. */
 bool flows_drop_aside(struct books *b, const struct table_record *rec, struct error *err);
+/*
+ * In a transaction that begins a new load of rec's table: copies that the books know of and nobody
+ * else does any more, since the answer to their beginning was lost. over_live: the table's own row
+ * stays.
+ */
+bool flows_drop_orphans(struct books *b, const struct table_record *rec, bool over_live,
+                        struct error *err);
+/* Everything that the books know of rec's table goes, and unfinished copies with it; put: instead,
+ * this, unless NULL. A transaction of its own. */
+bool flows_drop_all(struct books *b, const struct table_record *rec, const struct table_record *put,
+                    struct error *err);
 /* Forgets tables that are gone at the source, and asks for the loads that are wanted. */
 bool flows_compare(struct pipeline *p, struct error *err);
 /* Copies what wants a copy as of the point, which it closes, while nothing streams; further rounds

@@ -5,10 +5,8 @@
  * make the spool only now: what is left over by that is swept up at the next review.
  */
 #include "pipeline/loads_internal.h"
+#include "util/arena.h"
 
-#include "util/mem.h"
-
-#include <dirent.h>
 #include <string.h>
 
 static bool drop(struct loads *l, struct load *d, struct error *err)
@@ -66,40 +64,51 @@ bool loads_drop_all(struct loads *l, uint32_t oid, struct error *err)
     return true;
 }
 
-/* The load that goes on with this spool. */
-static const struct load *owner(const struct loads *l, const char *path)
+bool flows_drop_orphans(struct books *b, const struct table_record *rec, bool over_live,
+                        struct error *err)
 {
+    struct arena *a = arena_new("orphans");
+    struct table_record orphan = *rec;
+    int64_t *loads;
+    int n, i;
+    bool ok = books_loads_of(b, a, rec->table->oid, &loads, &n, err);
+
+    for (i = over_live ? 1 : 0; ok && i < n; i++) {
+        orphan.load = loads[i];
+        ok = flows_drop_aside(b, &orphan, err) &&
+             books_load_remove(b, rec->table->oid, loads[i], err);
+    }
+    arena_free(a);
+    return ok;
+}
+
+bool flows_drop_all(struct books *b, const struct table_record *rec, const struct table_record *put,
+                    struct error *err)
+{
+    if (!b->ops->begin(b->session, err))
+        return false;
+    if (flows_drop_orphans(b, rec, false, err) && books_table_remove(b, rec->table->oid, err) &&
+        (put == NULL || books_table_put(b, put, err)) && b->ops->commit(b->session, err))
+        return true;
+    b->ops->rollback(b->session);
+    return false;
+}
+
+/* Does a load go on with this spool? */
+static bool is_owned(const void *ctx, const char *path)
+{
+    const struct loads *l = ctx;
     const struct load *d;
 
     for (d = l->list; d != NULL; d = d->next) {
         if (!atomic_load(&d->void_) && !atomic_load(&d->live) && strcmp(d->spool_path, path) == 0)
-            return d;
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 void loads_sweep_spools(const struct loads *l)
 {
-    char *mine = flow_spool_path(l->p, 0, 0); /* DIR/spool/SOURCE.0.0 */
-    char *name = strrchr(mine, '/');
-    size_t n = strlen(name + 1) - strlen("0.0");
-    const struct dirent *e;
-    DIR *dir;
-
-    *name = '\0';
-    dir = opendir(mine);
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        char *path;
-
-        if (strncmp(e->d_name, name + 1, n) != 0 ||
-            strspn(e->d_name + n, "0123456789.") != strlen(e->d_name + n))
-            continue;
-        path = mem_printf("%s/%s", mine, e->d_name);
-        if (owner(l, path) == NULL)
-            spool_remove(path);
-        mem_free(path);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    mem_free(mine);
+    spool_sweep(config_string(l->p->o.service_config, "data.dir"), l->p->o.source_name, is_owned,
+                l);
 }

@@ -150,13 +150,14 @@ static void take_off_board(struct loads *l, const struct table *t)
     board_remove_table(p->o.board, p->o.source_name, t->schema, t->name);
 }
 
-/* It is gone at the source: its target stays as it is. */
-static bool forget(struct group *g, const struct table *t, struct error *err)
+/* It is gone at the source: its target stays as it is, a copy that never took its place goes. */
+static bool forget(struct group *g, const struct flow *f, struct error *err)
 {
+    const struct table *t = f->rec.table;
     struct loads *l = g->l;
 
     if (!stop_stream(g, t->oid, "it is gone at the source", err) ||
-        !loads_drop_all(l, t->oid, err) || !books_table_remove(&l->books, t->oid, err))
+        !loads_drop_all(l, t->oid, err) || !flows_drop_all(&l->books, &f->rec, NULL, err))
         return false;
     take_off_board(l, t);
     return true;
@@ -195,7 +196,7 @@ static bool release_names(struct group *g, struct error *err)
         if (known(l, t->oid) != f || is_in(g, t->oid))
             continue;
         if (!renamed) {
-            if (!forget(g, t, err))
+            if (!forget(g, f, err))
                 return false;
             continue;
         }
@@ -210,21 +211,13 @@ static bool release_names(struct group *g, struct error *err)
 /* It cannot be loaded: the books and the board say why. A live copy goes on. */
 static bool put_stopped(struct loads *l, struct flow *f, const struct flow *was, struct error *err)
 {
-    const struct warehouse_ops *ops = l->p->o.warehouse;
-    bool ok;
-
     if (was != NULL && was->rec.state == TABLE_LIVE) {
         log_error("table cannot be loaded again, its copy goes on table=%s.%s reason=%s",
                   f->rec.table->schema, f->rec.table->name, f->rec.reason);
         return true;
     }
-    ok = ops->begin(l->books.session, err) &&
-         books_table_remove(&l->books, f->rec.table->oid, err) &&
-         books_table_put(&l->books, &f->rec, err) && ops->commit(l->books.session, err);
-    if (!ok) {
-        ops->rollback(l->books.session);
+    if (!flows_drop_all(&l->books, &f->rec, &f->rec, err))
         return false;
-    }
     flow_show(l->p, f, -1);
     l->stopped = mem_realloc(l->stopped, ((size_t)l->nstopped + 1) * sizeof(struct flow *));
     l->stopped[l->nstopped++] = f;
@@ -330,7 +323,7 @@ static bool make_load(struct group *g, struct item *it, struct error *err)
 
     it->settled = it->st == NULL;
     if (it->settled)
-        return was == NULL || forget(g, was->rec.table, err);
+        return was == NULL || forget(g, was, err);
     if (!look(l, it, err))
         return false;
     if (take_cut_off(g, it))

@@ -89,8 +89,12 @@ static bool blame_table(struct pipeline *p, struct error *err)
         if (recs[i].table->oid != why.table || (newer && recs[i].load != p->bad_load) ||
             (!newer && p->bad_load != 0 && recs[i].load != p->bad_load))
             continue;
-        log_error("table stops table=%s.%s reason=%s", recs[i].table->schema, recs[i].table->name,
-                  reason);
+        if (why.reload) /* by itself: nobody has to act */
+            log_warn("table stops until it is loaded again table=%s.%s reason=%s",
+                     recs[i].table->schema, recs[i].table->name, reason);
+        else
+            log_error("table stops table=%s.%s reason=%s", recs[i].table->schema,
+                      recs[i].table->name, reason);
         if (!stop_row(p, &recs[i], newer, &why, reason, err))
             return false;
     }
@@ -162,17 +166,17 @@ static void show_failure(struct pipeline *p, const struct error *err, bool retry
     log_set_connector(p->o.source_name);
 }
 
-/* False when stopped meanwhile. */
-static bool wait_ms(struct pipeline *p, int ms)
+/* Until the attempt is to end, ms at most (-1: for ever). The source keeps its log meanwhile: who
+ * looks sees for whose sake. */
+static void wait_ms(struct pipeline *p, int ms)
 {
     int64_t until = clock_mono_ms() + ms;
 
-    while (!atomic_load(&p->stop) && clock_mono_ms() < until) {
+    while (!atomic_load(&p->stop) && (ms < 0 || clock_mono_ms() < until)) {
         clock_sleep_ms(50);
         if (p->warehouse_failed[0] != '\0')
             retained_look(p, false);
     }
-    return !atomic_load(&p->stop);
 }
 
 static bool ends_it(const struct pipeline *p, const struct error *err)
@@ -186,6 +190,56 @@ static bool ends_it(const struct pipeline *p, const struct error *err)
     return err->kind == ERROR_FATAL || err->kind == ERROR_CONFLICT;
 }
 
+/* What the log of the source is kept for meanwhile. */
+static void show_paused(struct pipeline *p, const char *who)
+{
+    const char *ends[2] = {p->o.source_name, p->o.sink_name};
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        bool me = strcmp(ends[i], who) == 0;
+
+        board_set_state(p->o.board, ends[i], me ? CONNECTOR_PAUSED : CONNECTOR_RUNNING,
+                        me ? CONNECTOR_PAUSED : CONNECTOR_UNASSIGNED, NULL);
+    }
+    snprintf(p->warehouse_failed, sizeof(p->warehouse_failed), "connector %s is paused", who);
+    retained_look(p, true);
+}
+
+static void show_resumed(struct pipeline *p)
+{
+    p->warehouse_failed[0] = '\0';
+    board_set_state(p->o.board, p->o.source_name, CONNECTOR_RUNNING, CONNECTOR_UNASSIGNED, NULL);
+    board_set_state(p->o.board, p->o.sink_name, CONNECTOR_RUNNING, CONNECTOR_UNASSIGNED, NULL);
+}
+
+/* Waits while it is paused. False: there is no other attempt. */
+static bool goes_on(struct pipeline *p)
+{
+    const char *paused, *shown = NULL;
+    bool ending;
+
+    for (;;) {
+        pthread_mutex_lock(&p->lock);
+        ending = p->ending;
+        paused = p->paused;
+        if (!ending && paused == NULL)
+            atomic_store(&p->stop, false);
+        pthread_mutex_unlock(&p->lock);
+        if (ending)
+            return false;
+        if (paused != NULL && paused != shown)
+            show_paused(p, paused);
+        else if (paused == NULL && shown != NULL)
+            show_resumed(p);
+        shown = paused;
+        if (paused == NULL)
+            return true;
+        retained_look(p, false);
+        clock_sleep_ms(50);
+    }
+}
+
 static void *pipeline_main(void *arg)
 {
     struct pipeline *p = arg;
@@ -193,12 +247,12 @@ static void *pipeline_main(void *arg)
     struct error err;
 
     log_set_connector(p->o.source_name);
-    while (!atomic_load(&p->stop)) {
+    while (goes_on(p)) {
         enum outcome o = attempt(p, &err);
 
-        if (o == OUTCOME_DONE || atomic_load(&p->stop))
+        if (o == OUTCOME_DONE)
             break;
-        if (o == OUTCOME_AGAIN)
+        if (atomic_load(&p->stop) || o == OUTCOME_AGAIN)
             continue;
         if (o == OUTCOME_STOPPED)
             break;
@@ -206,15 +260,19 @@ static void *pipeline_main(void *arg)
             show_failure(p, &err, false);
             note_absent(p, &err);
             p->final_error = err;
-            break;
+            if (p->o.once || p->o.fail_fast)
+                break;
+            wait_ms(p, -1);
+            error_clear(&p->final_error);
+            retry_reset(&retry);
+            continue;
         }
         metric_add(METRIC_RESTARTS, p->o.source_name, 1);
         if (clock_mono_ms() - p->start_ms > STABLE_MS)
             retry_reset(&retry);
         show_failure(p, &err, err.kind == ERROR_RETRY);
         note_absent(p, &err);
-        if (!wait_ms(p, err.kind == ERROR_RETRY ? retry_next_ms(&retry) : RETRY_CONFIG_MS))
-            break;
+        wait_ms(p, err.kind == ERROR_RETRY ? retry_next_ms(&retry) : RETRY_CONFIG_MS);
     }
     atomic_store(&p->ended, true);
     return NULL;
@@ -232,6 +290,7 @@ bool pipeline_start(struct pipeline **out, const struct pipeline_options *o, str
     p->books.ops = o->warehouse;
     p->books.connector = o->sink_name;
     p->books.source = o->source_name;
+    p->paused = o->paused;
     if (!o->source->open(&p->src, o->source_config, err))
         goto fail;
     if (pthread_create(&p->thread, NULL, pipeline_main, p) != 0) {
@@ -251,7 +310,31 @@ fail:
 
 void pipeline_stop(struct pipeline *p)
 {
+    pthread_mutex_lock(&p->lock);
+    p->ending = true;
     atomic_store(&p->stop, true);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pipeline_pause(struct pipeline *p, const char *paused)
+{
+    pthread_mutex_lock(&p->lock);
+    p->paused = paused;
+    if (paused != NULL)
+        atomic_store(&p->stop, true);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pipeline_restart(struct pipeline *p)
+{
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->stop, true);
+    pthread_mutex_unlock(&p->lock);
+}
+
+const struct pipeline_options *pipeline_options(const struct pipeline *p)
+{
+    return &p->o;
 }
 
 bool pipeline_ended(struct pipeline *p)

@@ -25,6 +25,7 @@ struct pipeline_options {
     struct registry *registry;
     struct board *board;
     struct requests *requests; /* loads that people ask for; NULL with once */
+    const char *paused;        /* as in pipeline_pause, from the start */
     bool once;                 /* load, then end; nothing stays at the source */
     bool fail_fast;            /* an error before the first load or stream ends it (sync) */
 };
@@ -33,8 +34,17 @@ struct pipeline_options {
 bool pipeline_start(struct pipeline **out, const struct pipeline_options *o, struct error *err);
 /* Asks it to end: what is complete is applied. Async-signal-unsafe; returns at once. */
 void pipeline_stop(struct pipeline *p);
+/*
+ * What people want of it; returns at once. paused: the name of one of its connectors, borrowed: the
+ * attempt ends as at a stop, and the next begins when it is NULL again. restart: the attempt ends,
+ * the next begins at once, also where it had failed for good.
+ */
+void pipeline_pause(struct pipeline *p, const char *paused);
+void pipeline_restart(struct pipeline *p);
 /* Breaks off what is still running (its transaction rolls back). */
 void pipeline_cancel(struct pipeline *p);
+/* What it was started with. */
+const struct pipeline_options *pipeline_options(const struct pipeline *p);
 /* True when the thread has ended by itself or after a stop. */
 bool pipeline_ended(struct pipeline *p);
 /* Waits for the end and frees. False, with the error, if it ended because of one. */

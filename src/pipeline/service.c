@@ -2,6 +2,7 @@
 #include "pipeline/service.h"
 
 #include "api/http.h"
+#include "pipeline/wishes.h"
 #include "util/causes.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -24,6 +25,7 @@ struct service {
     int port;
     struct pipeline **pipelines;
     int npipelines;
+    const char **paused; /* of each pipeline: its connector that is, as last told; or NULL */
 };
 
 static bool make_dir(const char *path, struct error *err)
@@ -140,12 +142,21 @@ static bool find_sink(const struct config_file *cfg, const struct config_connect
     return true;
 }
 
+/* A source and its warehouse go and stand together; the one that was paused shows it. */
+static const char *paused_end(struct service *s, const char *source, const char *sink)
+{
+    return board_wants_paused(s->board, source) ? source
+           : board_wants_paused(s->board, sink) ? sink
+                                                : NULL;
+}
+
 static bool start_pipelines(struct service *s, const struct service_options *o, struct error *err)
 {
     const struct config_file *cfg = s->cfg;
     int i;
 
     s->pipelines = mem_calloc((size_t)cfg->nconnectors + 1, sizeof(struct pipeline *));
+    s->paused = mem_calloc((size_t)cfg->nconnectors + 1, sizeof(*s->paused));
     for (i = 0; i < cfg->nconnectors; i++) {
         const struct config_connector *c = &cfg->connectors[i], *sink;
         struct pipeline_options po = {.once = o->once, .fail_fast = o->fail_fast};
@@ -164,6 +175,7 @@ static bool start_pipelines(struct service *s, const struct service_options *o, 
         po.registry = s->registry;
         po.board = s->board;
         po.requests = s->requests;
+        po.paused = s->paused[s->npipelines] = paused_end(s, po.source_name, po.sink_name);
         if (!pipeline_start(&s->pipelines[s->npipelines], &po, err))
             return false;
         s->npipelines++;
@@ -180,6 +192,12 @@ static void set_log_level(const struct config *service)
                       : strcmp(level, "warn") == 0  ? LOG_WARN
                       : strcmp(level, "error") == 0 ? LOG_ERROR
                                                     : LOG_INFO);
+}
+
+static bool read_wishes(struct service *s, const char *dir)
+{
+    wishes_read(dir, s->board);
+    return true;
 }
 
 bool service_start(struct service **out, const struct config_file *cfg,
@@ -199,7 +217,7 @@ bool service_start(struct service **out, const struct config_file *cfg,
         board_add_connector(s->board, cfg->connectors[i].name, cfg->connectors[i].source != NULL,
                             cfg->connectors[i].config);
     if (make_dir(dir, err) && lock_data_dir(s, dir, err) && make_spool_dir(dir, err) &&
-        open_registry(s, dir, err) &&
+        open_registry(s, dir, err) && read_wishes(s, dir) &&
         http_start(&s->http, cfg->service, s->board, s->requests, o->next_free_port, &s->port,
                    err) &&
         start_pipelines(s, o, err)) {
@@ -215,6 +233,28 @@ bool service_start(struct service **out, const struct config_file *cfg,
 int service_port(const struct service *s)
 {
     return s->port;
+}
+
+static void tend_pipeline(struct service *s, int i)
+{
+    const struct pipeline_options *o = pipeline_options(s->pipelines[i]);
+    const char *paused = paused_end(s, o->source_name, o->sink_name);
+
+    if (paused != s->paused[i]) {
+        pipeline_pause(s->pipelines[i], paused);
+        s->paused[i] = paused;
+        wishes_write(config_string(s->cfg->service, "data.dir"), s->board);
+    }
+    if (board_take_restart(s->board, o->source_name) | board_take_restart(s->board, o->sink_name))
+        pipeline_restart(s->pipelines[i]);
+}
+
+void service_tend(struct service *s)
+{
+    int i;
+
+    for (i = 0; i < s->npipelines; i++)
+        tend_pipeline(s, i);
 }
 
 struct board *service_board(struct service *s)
@@ -285,6 +325,7 @@ bool service_free(struct service *s, struct error *err)
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     mem_free(s->pipelines);
+    mem_free(s->paused);
     mem_free(s);
     return ok;
 }

@@ -65,8 +65,7 @@ void pipeline_cancel_loads(struct pipeline *p)
 
 void pipeline_cancel(struct pipeline *p)
 {
-
-    atomic_store(&p->stop, true);
+    pipeline_stop(p);
     atomic_store(&p->cancelled, true);
     if (p->src != NULL)
         p->o.source->cancel(p->src);

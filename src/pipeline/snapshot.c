@@ -435,7 +435,8 @@ static bool begin_load(struct snapshot *snap, struct job *j, struct error *err)
     rec->s = snap->s;
     rec->rows = 0;
     rec->spool_bytes = rec->spool_applied = 0;
-    ok = ok && ((l != NULL && l->over_live) || books_table_remove(b, rec->table->oid, err)) &&
+    ok = ok && flows_drop_orphans(b, rec, l != NULL && l->over_live, err) &&
+         ((l != NULL && l->over_live) || books_table_remove(b, rec->table->oid, err)) &&
          books_table_put(b, rec, err) && make_aside(b, j, old_load, err) &&
          (!j->by_ranges || load_ranges_plan(b, rec, j->st, err)) && b->ops->commit(b->session, err);
     if (!ok) {

@@ -197,8 +197,7 @@ static bool forget_flow(struct pipeline *p, int i, struct error *err)
 
     log_info("table is gone at the source or no longer selected; its copy stays table=%s.%s",
              f->rec.table->schema, f->rec.table->name);
-    if ((f->rec.state != TABLE_LIVE && !flows_drop_load(p, &f->rec, err)) ||
-        !books_table_remove(&p->books, f->rec.table->oid, err))
+    if (!flows_drop_all(&p->books, &f->rec, NULL, err))
         return false;
     board_remove_table(p->o.board, p->o.source_name, f->rec.table->schema, f->rec.table->name);
     decoder_free(f->decoder);
@@ -360,14 +359,8 @@ bool flows_compare(struct pipeline *p, struct error *err)
 /* A table that cannot be copied: in the books, with why. */
 static bool put_stopped(struct pipeline *p, struct flow *f, struct error *err)
 {
-    if (!p->o.warehouse->begin(p->books.session, err))
+    if (!flows_drop_all(&p->books, &f->rec, &f->rec, err))
         return false;
-    if (!books_table_remove(&p->books, f->rec.table->oid, err) ||
-        !books_table_put(&p->books, &f->rec, err) ||
-        !p->o.warehouse->commit(p->books.session, err)) {
-        p->o.warehouse->rollback(p->books.session);
-        return false;
-    }
     flow_show(p, f, -1);
     return true;
 }

@@ -26,7 +26,7 @@ struct row {
 
 struct entry {
     char *name, *trace;
-    bool source;
+    bool source, paused, restart; /* the latter two are wishes */
     const struct config *config;
     enum connector_state state, task;
     char *mark, *pinned_by;
@@ -411,4 +411,54 @@ bool board_ready(struct board *b, struct arena *a, const char **why)
     *why = text.len ? arena_strdup(a, buf_cstr(&text)) : NULL;
     buf_free(&text);
     return *why == NULL;
+}
+
+bool board_want_paused(struct board *b, const char *connector, bool paused)
+{
+    struct entry *e;
+
+    pthread_mutex_lock(&b->lock);
+    e = entry_find(b, connector);
+    if (e != NULL)
+        e->paused = paused;
+    pthread_mutex_unlock(&b->lock);
+    return e != NULL;
+}
+
+bool board_wants_paused(struct board *b, const char *connector)
+{
+    const struct entry *e;
+    bool paused;
+
+    pthread_mutex_lock(&b->lock);
+    e = entry_find(b, connector);
+    paused = e != NULL && e->paused;
+    pthread_mutex_unlock(&b->lock);
+    return paused;
+}
+
+bool board_want_restart(struct board *b, const char *connector)
+{
+    struct entry *e;
+
+    pthread_mutex_lock(&b->lock);
+    e = entry_find(b, connector);
+    if (e != NULL)
+        e->restart = true;
+    pthread_mutex_unlock(&b->lock);
+    return e != NULL;
+}
+
+bool board_take_restart(struct board *b, const char *connector)
+{
+    struct entry *e;
+    bool restart;
+
+    pthread_mutex_lock(&b->lock);
+    e = entry_find(b, connector);
+    restart = e != NULL && e->restart;
+    if (e != NULL)
+        e->restart = false;
+    pthread_mutex_unlock(&b->lock);
+    return restart;
 }

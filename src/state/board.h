@@ -61,6 +61,15 @@ void board_add_connector(struct board *b, const char *name, bool source,
 /* trace may be NULL. Logs the change of state. */
 void board_set_state(struct board *b, const char *connector, enum connector_state connector_state,
                      enum connector_state task, const char *trace);
+/*
+ * What people want of a connector: the HTTP server says it, the service does it (service_tend).
+ * False: there is none of that name.
+ */
+bool board_want_paused(struct board *b, const char *connector, bool paused);
+bool board_want_restart(struct board *b, const char *connector);
+bool board_wants_paused(struct board *b, const char *connector);
+/* Takes the wish: true once. */
+bool board_take_restart(struct board *b, const char *connector);
 /* Adds or replaces by (connector, schema, name). Logs "table state table= from= to= reason=" when
  * the state changes. */
 void board_set_table(struct board *b, const struct board_table *t);

@@ -119,7 +119,10 @@ bool books_table_put(struct books *b, const struct table_record *t, struct error
 bool books_table_remove(struct books *b, uint32_t oid, struct error *err);
 /* One load's row, columns and chunks. */
 bool books_load_remove(struct books *b, uint32_t oid, int64_t load, struct error *err);
-/* The same unless it has become live meanwhile. */
+/* Numbers of all loads of the table that the books know, its own (the lowest) first; in arena a. */
+bool books_loads_of(struct books *b, struct arena *a, uint32_t oid, int64_t **loads, int *n,
+                    struct error *err);
+/* As books_load_remove, unless it has become live meanwhile. */
 bool books_load_abandon(struct books *b, uint32_t oid, int64_t load, struct error *err);
 /* reason NULL: none. Its copy does not count any more, unless the state is TABLE_LIVE. */
 bool books_table_state(struct books *b, uint32_t oid, int64_t load, enum table_state state,

@@ -164,6 +164,26 @@ bool books_load_remove(struct books *b, uint32_t oid, int64_t load, struct error
            delete_of_load(b, "snapshot_chunks", oid, load, err);
 }
 
+bool books_loads_of(struct books *b, struct arena *a, uint32_t oid, int64_t **loads, int *n,
+                    struct error *err)
+{
+    struct buf sql = {0};
+    struct rowset r;
+    bool ok;
+    int i;
+
+    buf_puts(&sql, "SELECT load FROM penstock.tables");
+    books_where_table(&sql, b, oid);
+    buf_puts(&sql, " ORDER BY load");
+    ok = b->ops->query(b->session, a, buf_cstr(&sql), &r, err);
+    buf_free(&sql);
+    *n = ok ? r.nrows : 0;
+    *loads = arena_calloc(a, (size_t)*n + 1, sizeof(**loads));
+    for (i = 0; i < *n; i++)
+        (*loads)[i] = books_int(rowset_get(&r, i, 0));
+    return ok;
+}
+
 bool books_load_abandon(struct books *b, uint32_t oid, int64_t load, struct error *err)
 {
     struct buf sql = {0};

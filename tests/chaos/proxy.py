@@ -103,7 +103,7 @@ class Proxy:
         self.stalled = set()  # directions in which nothing passes, though nothing is closed
         self.delay = self.jitter = 0.0
         self.limit = None     # (direction, bytes left, "cut" or "reset")
-        self.swallowing = None
+        self.swallowing = self.only = self.armed_by = None
         self.swallowed = 0
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -135,8 +135,11 @@ class Proxy:
     def passes(self, link, way, data):
         """Whether the link carries this; may end it (or, with a limit, every link) on the way."""
         with self.lock:
-            if self.swallowing is not None and way == UP and self.swallowing in data:
-                self.swallowing = None
+            if self.armed_by is not None and way == UP and self.armed_by[0] in data:
+                self.swallowing, self.only, self.armed_by = self.armed_by[1], link, None
+            if self.swallowing is not None and way == UP and self.swallowing in data \
+                    and self.only in (None, link):
+                self.swallowing = self.only = None
                 link.server.sendall(data)  # the server has it; nobody will hear the answer
                 time.sleep(0.3)
                 link.end("cut")
@@ -188,9 +191,13 @@ class Proxy:
         with self.lock:
             self.limit = (way, count, how)
 
-    def swallow(self, text):
-        """The answer to the next message that holds these bytes is lost."""
-        self.swallowing = text
+    def swallow(self, text, after=None):
+        """The answer to the next message that holds these bytes is lost; after: to the next one on
+        the link that sends these first."""
+        if after is None:
+            self.swallowing = text
+        else:
+            self.armed_by = (after, text)
 
     def heal(self):
         """New links are good ones; those that are there go on as well as they can."""

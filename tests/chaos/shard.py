@@ -171,8 +171,9 @@ class Shard:
     def end(self):
         """Nothing is left over; DuckDB's file is equal, too."""
         if self.warehouse:
-            harness.wait_for("no copy is left over", lambda: not self.leftovers(self.warehouse.sql(
-                "SELECT table_name FROM information_schema.tables", self.wdb)), 15)
+            with contextlib.suppress(AssertionError):
+                harness.wait_for("no copy is left over", lambda: not self.copies(), 15)
+            assert not self.copies(), f"left over: {self.copies()}"
             self.reader.stop()
             self.check()
             assert self.reader.marks.seen > 0
@@ -187,6 +188,10 @@ class Shard:
             with duckdb.connect(self.duck, read_only=True) as c:
                 left = self.leftovers(c.execute("SELECT table_name FROM information_schema.tables").fetchall())
             assert not left, left
+
+    def copies(self):
+        return self.leftovers(self.warehouse.sql("SELECT table_name FROM information_schema.tables",
+                                                 self.wdb))
 
     @staticmethod
     def leftovers(rows):

@@ -8,6 +8,7 @@ import time
 import pytest
 from harness import (BOTH, Postgres, Proxy, assert_equal_duckdb, assert_equal_postgres, source_config,
                      to_duckdb, to_postgres, wait_caught_up, wait_for)
+from test_resync import post
 from workload import SCHEMA, TABLES, Bank, Reader
 
 KILLS = int(os.environ.get("PENSTOCK_KILLS", "50"))
@@ -173,6 +174,33 @@ def test_a_lost_commit_answer_is_recognised(source, db, warehouse, wdb, penstock
         wait_for("an answer was swallowed", lambda n=i: p.alive() and proxy.swallowed >= n, 30)
     wait_caught_up(p, source, db)
     assert_equal_postgres(source, db, warehouse, wdb, "public.t")
+    proxy.close()
+
+
+def test_a_load_whose_beginning_was_not_heard_of_leaves_nothing(source, db, warehouse, wdb, penstock):
+    """The answer to the COMMIT that makes the copy's table is lost: the load begins anew."""
+    source.script("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')", db)
+    proxy = Proxy(warehouse.port)
+    c = to_postgres(source, db, warehouse, wdb)
+    c["connectors"]["warehouse"]["connection.url"] = \
+        f"postgres://postgres@127.0.0.1:{proxy.port}/{wdb}"
+    p = penstock(c).start()
+    p.wait_live("public.t")
+    wait_caught_up(p, source, db)
+    for table in ("t", "later"):  # one that has a live copy, one that has none
+        swallowed, at = proxy.swallowed, len(p.log())
+        proxy.swallow(b"COMMIT\0", after=b'CREATE TABLE "public"."_penstock_load_')
+        if table == "later":
+            source.script("CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1)", db)
+        else:
+            assert post(p, "/v1/connectors/shop/snapshots", '{"tables": ["public.t"]}')[0] == 202
+        wait_for("an answer was swallowed", lambda n=swallowed: proxy.swallowed > n, 40)
+        wait_for("loaded", lambda t=table, n=at: p.alive() and warehouse.sql(
+            "SELECT state, count(*) OVER () FROM penstock.tables WHERE source_table = %s", wdb, (t,)
+            ) == [("live", 1)] and f"table live table=public.{t}" in p.log()[n:], 40)
+        assert warehouse.sql("SELECT table_name FROM information_schema.tables WHERE table_name LIKE "
+                             "'\\_penstock%%'", wdb) == []
+    assert_equal_postgres(source, db, warehouse, wdb, "public.t", "public.later")
     proxy.close()
 
 
