@@ -146,6 +146,11 @@ struct source_ops {
     bool (*point_tables)(struct source_point *p, struct arena *a, struct source_table **tables,
                          int *n, struct error *err);
 
+    /* For one of them that is to be copied: makes its chunks ranges of keys, in arena a, if it is
+     * large enough and its key allows it. May be NULL. */
+    bool (*point_cut)(struct source_point *p, struct arena *a, struct source_table *st,
+                      struct error *err);
+
     bool (*reader_open)(struct source_point *p, struct source_reader **out, struct error *err);
     /*
      * Reads one chunk in one short transaction. ERROR_RETRY with err->table set if the table was

@@ -13,7 +13,6 @@
 
 #include "source_postgres/publication.h"
 #include "source_postgres/slot.h"
-#include "source_postgres/snapshot_internal.h"
 #include "source_postgres/watch.h"
 #include "util/causes.h"
 #include "util/clock.h"
@@ -163,19 +162,18 @@ bool point_tables(struct source_point *p, struct arena *a, struct source_table *
                          s->settings.publication);
     ok = ok && catalog_read(s, c, a, pub.exists ? &pub : NULL, true, &cat, err) &&
          watch_note(s->watch, c, (int64_t)p->s_lsn, &cat, err);
-    *n = ok ? cat.n : 0;
-    *tables = arena_calloc(a, (size_t)*n + 1, sizeof(**tables));
-    for (i = 0; ok && i < *n; i++) {
+    pg_conn_close(c);
+    if (!ok)
+        return false;
+    *n = cat.n;
+    *tables = arena_calloc(a, (size_t)cat.n + 1, sizeof(**tables));
+    for (i = 0; i < cat.n; i++) {
         struct source_table *st = &(*tables)[i];
 
         st->table = cat.tables[i].table;
         st->refused = cat.tables[i].refused;
-        if (st->refused != NULL)
-            continue;
-        ok = snapshot_cut_by_keys(s, c, a, &cat.tables[i], st, err);
-        if (st->nchunks == 0)
+        if (st->refused == NULL)
             cut_table(s, a, &cat.tables[i], st);
     }
-    pg_conn_close(c);
-    return ok;
+    return true;
 }

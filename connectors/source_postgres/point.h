@@ -26,6 +26,10 @@ MUST_CHECK bool point_tables(struct source_point *p, struct arena *a, struct sou
 /* Opens a transaction on c that sees the point's snapshot. */
 MUST_CHECK bool point_import(struct pg_conn *c, const char *snapshot, struct error *err);
 
+/* snapshot_ranges.c */
+MUST_CHECK bool snapshot_point_cut(struct source_point *p, struct arena *a, struct source_table *st,
+                                   struct error *err);
+
 /* Readers: snapshot.c, snapshot_keys.c. */
 MUST_CHECK bool snapshot_reader_open(struct source_point *p, struct source_reader **out,
                                      struct error *err);

@@ -262,6 +262,7 @@ static bool read_chunk(struct source_reader *r, const struct table *t, const str
               snapshot_lock(r, t, buf_cstr(&name), true, err) &&
               snapshot_check_file(r, t, c->rel, buf_cstr(&name), err) &&
               snapshot_check_columns(r, t, buf_cstr(&name), err) &&
+              snapshot_check_order(r, t, c, buf_cstr(&name), err) &&
               start_copy(r, t, c, buf_cstr(&name), err) && snapshot_copy_rows(r, t, fn, ctx, err) &&
               pg_query(r->conn, "ending the chunk", "COMMIT", NULL, err);
 

@@ -33,15 +33,13 @@ MUST_CHECK bool snapshot_check_file(struct source_reader *r, const struct table 
 MUST_CHECK bool snapshot_check_columns(struct source_reader *r, const struct table *t,
                                        const char *name, struct error *err);
 void snapshot_select_list(const struct table *t, struct buf *sql);
-/* snapshot_ranges.c: the chunks of a table that is to be cut by ranges of its key; without any the
- * table is cut by pages. c: under the point's snapshot. */
-struct catalog_table;
-MUST_CHECK bool snapshot_cut_by_keys(const struct source *s, struct pg_conn *c, struct arena *a,
-                                     const struct catalog_table *ct, struct source_table *st,
-                                     struct error *err);
+/* snapshot_ranges.c */
 /* " AND key >= .. AND key < .."; nothing for a chunk of pages. */
 MUST_CHECK bool snapshot_range_where(struct buf *sql, const struct table *t, const struct chunk *c,
                                      struct error *err);
+/* With the lock held: the key's order is the one that its ranges were cut in. */
+MUST_CHECK bool snapshot_check_order(struct source_reader *r, const struct table *t,
+                                     const struct chunk *c, const char *name, struct error *err);
 /* What a COPY TO STDOUT that has begun brings, row by row. */
 MUST_CHECK bool snapshot_copy_rows(struct source_reader *r, const struct table *t,
                                    source_row_fn *fn, void *ctx, struct error *err);

@@ -101,36 +101,30 @@ bool snapshot_range_where(struct buf *sql, const struct table *t, const struct c
            (c->to_key == NULL || put_bound(sql, key, "<", c->to_key, err));
 }
 
-/* --- choosing bounds --- */
-
-struct cutting {
-    const struct source *s;
-    struct pg_conn *conn;
-    struct arena *arena;
-    const struct catalog_table *ct;
-    const struct column *key;
-    int wanted; /* ranges */
-    const char **bounds;
-    int nbounds;
-};
-
-/* The column's collation compares bytes, and the bytes are those that we see. */
-static bool compares_bytes(struct cutting *k, bool *yes, struct error *err)
+/*
+ * The column's collation compares bytes, and the bytes are those that we see. Asked of the parser,
+ * which works with the column as it is now: the catalogue would answer as of the point's snapshot.
+ */
+static bool compares_bytes(const struct source *s, struct pg_conn *c, const struct table *t,
+                           const char *name, bool *yes, struct error *err)
 {
     struct buf sql = {0};
     PGresult *res;
     bool ok;
 
-    *yes = strcmp(k->s->facts.encoding, "UTF8") == 0;
+    *yes = strcmp(s->facts.encoding, "UTF8") == 0;
     if (!*yes)
         return true;
+    buf_puts(&sql, "SELECT f.c IN ('\"C\"', '\"POSIX\"') OR (f.c = '\"default\"' AND d.datcollate "
+                   "IN ('C', 'POSIX')");
+    buf_puts(&sql, s->facts.version >= 150000 ? " AND d.datlocprovider = 'c'" : "");
+    buf_puts(&sql, ") FROM (SELECT pg_catalog.pg_collation_for((SELECT ");
+    buf_sql_ident(&sql, t->cols[t->keys[0]].name);
     buf_printf(&sql,
-               "SELECT a.attcollation IN (950, 951) OR (a.attcollation = 100 AND d.datcollate IN "
-               "('C', 'POSIX')%s) FROM pg_catalog.pg_attribute a, pg_catalog.pg_database d WHERE "
-               "a.attrelid = %u AND a.attnum = %d AND d.datname = pg_catalog.current_database()",
-               k->s->facts.version >= 150000 ? " AND d.datlocprovider = 'c'" : "",
-               k->ct->table->oid, k->key->attnum);
-    ok = pg_query(k->conn, "looking up a collation", buf_cstr(&sql), &res, err);
+               " FROM ONLY %s LIMIT 0)) AS c) f, pg_catalog.pg_database d WHERE d.datname = "
+               "pg_catalog.current_database()",
+               name);
+    ok = pg_query(c, "looking up a collation", buf_cstr(&sql), &res, err);
     buf_free(&sql);
     if (!ok)
         return false;
@@ -139,27 +133,47 @@ static bool compares_bytes(struct cutting *k, bool *yes, struct error *err)
     return true;
 }
 
-static bool may_cut(struct cutting *k, bool *yes, struct error *err)
+bool snapshot_check_order(struct source_reader *r, const struct table *t, const struct chunk *c,
+                          const char *name, struct error *err)
 {
-    const struct catalog_table *ct = k->ct;
-    const struct table *t = ct->table;
+    bool same;
 
-    *yes = false;
-    if (t->est_bytes <= k->s->settings.key_chunk_bytes || ct->kind != 'r' || ct->nleaves != 1 ||
-        t->nkeys == 0 || t->row_filter != NULL)
+    if ((c->from_key == NULL && c->to_key == NULL) || t->nkeys == 0 ||
+        t->cols[t->keys[0]].kind != TYPE_TEXT)
         return true;
-    k->key = &t->cols[t->keys[0]];
-    if (key_type(k->key) == NULL || k->key->nullable)
-        return true;
-    *yes = true;
-    return k->key->kind != TYPE_TEXT || compares_bytes(k, yes, err);
+    return compares_bytes(r->point->s, r->conn, t, name, &same, err) &&
+           (same || snapshot_rewritten(t, "given another collation", err));
+}
+
+/* --- choosing bounds --- */
+
+struct cutting {
+    const struct source *s;
+    struct pg_conn *conn;
+    struct arena *arena;
+    const struct table *table;
+    uint32_t rel;
+    double blocks; /* of its heap, about */
+    const struct column *key;
+    int wanted; /* ranges */
+    const char **bounds;
+    int nbounds;
+};
+
+/* Its rows lie in one file of its own, and its key's first column is of a type that we know. */
+static bool may_cut(const struct source *s, const struct source_table *st)
+{
+    const struct table *t = st->table;
+
+    return t->est_bytes > s->settings.key_chunk_bytes && !t->partitioned && st->nchunks > 0 &&
+           st->chunks[0].rel == t->oid && t->nkeys > 0 && t->row_filter == NULL &&
+           key_type(&t->cols[t->keys[0]]) != NULL && !t->cols[t->keys[0]].nullable;
 }
 
 static bool query_sample(struct cutting *k, PGresult **res, struct error *err)
 {
     double pages = (double)PAGES_PER_RANGE * k->wanted;
-    double blocks = (double)k->ct->leaves[0].blocks;
-    double percent = blocks <= pages ? 100.0 : 100.0 * pages / blocks;
+    double percent = k->blocks <= pages ? 100.0 : 100.0 * pages / k->blocks;
     struct buf sql = {0};
     bool ok;
 
@@ -171,7 +185,7 @@ static bool query_sample(struct cutting *k, PGresult **res, struct error *err)
                k->wanted);
     buf_sql_ident(&sql, k->key->name);
     buf_puts(&sql, " AS k, ctid AS c FROM ONLY ");
-    catalog_qualified(&sql, k->ct->table->schema, k->ct->table->name);
+    catalog_qualified(&sql, k->table->schema, k->table->name);
     buf_printf(&sql,
                " TABLESAMPLE SYSTEM (%.6f)) s WHERE k IS NOT NULL WINDOW w AS (ORDER BY k)) r "
                "ORDER BY b, k",
@@ -240,7 +254,7 @@ static void make_chunks(struct cutting *k, struct source_table *st)
         struct chunk *c = &st->chunks[i];
 
         c->number = i;
-        c->rel = k->ct->leaves[0].oid;
+        c->rel = k->rel;
         c->to = UINT64_MAX;
         c->from_key = i > 0 ? k->bounds[i - 1] : NULL;
         c->to_key = i < k->nbounds ? k->bounds[i] : NULL;
@@ -249,7 +263,7 @@ static void make_chunks(struct cutting *k, struct source_table *st)
 
 static bool sample(struct cutting *k, struct source_table *st, struct error *err)
 {
-    const struct table *t = k->ct->table;
+    const struct table *t = k->table;
     PGresult *res;
 
     if (!query_sample(k, &res, err))
@@ -267,32 +281,41 @@ static bool sample(struct cutting *k, struct source_table *st, struct error *err
     return true;
 }
 
-bool snapshot_cut_by_keys(const struct source *s, struct pg_conn *c, struct arena *a,
-                          const struct catalog_table *ct, struct source_table *st,
-                          struct error *err)
+static bool cut(struct cutting *k, struct source_table *st, struct error *err)
 {
-    struct cutting k = {.s = s, .conn = c, .arena = a, .ct = ct};
-    int64_t bytes = s->settings.chunk_pages * PAGE_BYTES * CHUNKS_PER_RANGE;
-    struct error failed;
-    bool yes;
+    struct buf name = {0};
+    bool usable = true, ok;
 
-    if (!may_cut(&k, &yes, err))
-        return false;
-    if (!yes)
+    catalog_qualified(&name, k->table->schema, k->table->name);
+    ok = k->key->kind != TYPE_TEXT ||
+         compares_bytes(k->s, k->conn, k->table, buf_cstr(&name), &usable, err);
+    buf_free(&name);
+    return ok && (!usable || sample(k, st, err));
+}
+
+bool snapshot_point_cut(struct source_point *p, struct arena *a, struct source_table *st,
+                        struct error *err)
+{
+    const struct table *t = st->table;
+    int64_t bytes = p->s->settings.chunk_pages * PAGE_BYTES * CHUNKS_PER_RANGE;
+    struct cutting k = {.s = p->s, .arena = a, .table = t};
+    bool ok;
+
+    if (!may_cut(p->s, st))
         return true;
-    k.wanted = (int)(ct->table->est_bytes / bytes < MAX_RANGES ? ct->table->est_bytes / bytes
-                                                               : MAX_RANGES);
+    k.key = &t->cols[t->keys[0]];
+    k.rel = st->chunks[0].rel;
+    k.blocks = (double)st->nchunks * (double)p->s->settings.chunk_pages;
+    k.wanted = t->est_bytes / bytes < MAX_RANGES ? (int)(t->est_bytes / bytes) : MAX_RANGES;
     if (k.wanted < 2)
         k.wanted = 2;
-    if (!pg_query(c, "sampling keys", "SAVEPOINT cut", NULL, err))
-        return false;
-    if (sample(&k, st, &failed))
-        return pg_query(c, "sampling keys", "RELEASE SAVEPOINT cut", NULL, err);
-    if (failed.sqlstate[0] == '\0' || !pg_conn_alive(c)) {
-        *err = failed;
-        return false;
+    ok = pg_conn_open(&k.conn, &p->s->target, "tables", false, err) &&
+         point_import(k.conn, p->snapshot, err);
+    if (ok && !cut(&k, st, err)) {
+        ok = err->sqlstate[0] != '\0' && pg_conn_alive(k.conn);
+        if (ok) /* renamed or dropped since, or not to be read: who reads its rows says so */
+            log_failure(LOG_DEBUG, "keys not sampled", err);
     }
-    /* Renamed or dropped since, or not to be read: who reads its rows says so. */
-    log_failure(LOG_DEBUG, "keys not sampled", &failed);
-    return pg_query(c, "sampling keys", "ROLLBACK TO SAVEPOINT cut", NULL, err);
+    pg_conn_close(k.conn);
+    return ok;
 }

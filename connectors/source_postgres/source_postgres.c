@@ -387,6 +387,7 @@ const struct source_ops source_postgres_ops = {
     .point_open = point_open,
     .point_close = point_close,
     .point_tables = point_tables,
+    .point_cut = snapshot_point_cut,
     .reader_open = snapshot_reader_open,
     .reader_chunk = snapshot_reader_chunk,
     .reader_keys = snapshot_reader_keys,

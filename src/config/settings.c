@@ -92,7 +92,9 @@ const struct setting config_source_settings[] = {
      .min = 64 * 1024,
      .max = 1024 * 1024 * GB,
      .doc = "Tables larger than this are copied by ranges of their first key column (integer, "
-            "uuid, date, timestamp, bytea, text in the collation C) instead of ranges of pages."},
+            "uuid, date, timestamp, bytea, text in the collation C) instead of ranges of pages: "
+            "a load that is cut off then goes on with the ranges that it has copied. Not "
+            "partitioned tables, and none with a row filter."},
     {.name = "spool.limit.bytes",
      .type = SETTING_BYTES,
      .def = "10GB",

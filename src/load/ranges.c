@@ -28,8 +28,9 @@ struct range_judge {
     uint32_t key_id;
     struct arena *scratch;
     struct value *values;
-    struct event moving; /* the first half of a key change; kind 0: none */
+    struct event moving; /* the first half of a key change, in kept; kind 0: none */
     bool moving_counts;
+    struct arena *kept;
 };
 
 bool ranges_kind(enum type_kind kind)
@@ -275,6 +276,7 @@ struct range_judge *range_judge_new(const struct ranges *r, const struct table *
     j->decoder = d;
     j->key_id = key_id;
     j->scratch = arena_new("judged key");
+    j->kept = arena_new("first half of a key change");
     j->values = mem_calloc((size_t)t->ncols + 1, sizeof(*j->values));
     return j;
 }
@@ -284,6 +286,7 @@ void range_judge_free(struct range_judge *j)
     if (j == NULL)
         return;
     arena_free(j->scratch);
+    arena_free(j->kept);
     mem_free(j->values);
     mem_free(j);
 }
@@ -339,6 +342,15 @@ static bool judge_truncate(const struct range_judge *j, const struct event *e, i
     return true;
 }
 
+static void keep_half(struct range_judge *j, const struct event *e, bool yes)
+{
+    arena_reset(j->kept);
+    j->moving = *e;
+    j->moving.key = arena_memdup(j->kept, e->key, e->key_len);
+    j->moving.value = arena_memdup(j->kept, e->value, e->value_len);
+    j->moving_counts = yes;
+}
+
 /* The second half of a key change. */
 static bool judge_moved(struct range_judge *j, const struct event *e, bool yes, struct event out[2],
                         int *n, struct error *err)
@@ -386,8 +398,7 @@ bool range_judge_row(struct range_judge *j, const struct event *e, int64_t csn, 
     if (e->op == 'c' && e->old_key_len > 0)
         return judge_moved(j, e, yes, out, n, err);
     if (e->op == 'd' && (e->flags & EVENT_MOVED)) {
-        j->moving = *e;
-        j->moving_counts = yes;
+        keep_half(j, e, yes);
         return true;
     }
     if (yes)

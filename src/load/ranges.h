@@ -53,9 +53,9 @@ struct range_judge *range_judge_new(const struct ranges *r, const struct table *
                                     const struct decoder *d, uint32_t key_id);
 void range_judge_free(struct range_judge *j); /* accepts NULL */
 /*
- * What counts of a row of a transaction: out[0..*n). A 'd' that is EVENT_MOVED is kept back until
- * its second half: its bytes must live until then. ERROR_DATA with err->reload if the copy cannot
- * be made exact any more.
+ * What counts of a row of a transaction: out[0..*n), valid until the next call as long as e's bytes
+ * are. A 'd' that is EVENT_MOVED is kept back until its second half. ERROR_DATA with err->reload if
+ * the copy cannot be made exact any more.
  */
 bool range_judge_row(struct range_judge *j, const struct event *e, int64_t csn, struct event out[2],
                      int *n, struct error *err);

@@ -262,8 +262,8 @@ struct flow *flow_find(struct pipeline *p, uint32_t oid)
 
 bool flow_streams(const struct flow *f)
 {
-    return f->decoder != NULL &&
-           (f->rec.state == TABLE_LIVE || (f->rec.state == TABLE_LOADING && f->rec.loaded));
+    return f->decoder != NULL && (f->rec.state == TABLE_LIVE ||
+                                  (f->rec.state == TABLE_LOADING && (f->rec.loaded || f->cut_off)));
 }
 
 void flow_keep(struct pipeline *p, struct flow *f)

@@ -29,6 +29,17 @@ enum outcome {
 
 enum side { SIDE_SOURCE, SIDE_SINK };
 
+/* What the books say of a copy: see load_ranges.c. */
+struct load_copy {
+    struct books_chunk *ranges; /* if it is cut by ranges of keys: all of them, in order */
+    int n, done;
+    int64_t newest;                        /* point of the range that was copied last; 0: none */
+    int64_t rows;                          /* copied */
+    bool keyed;                            /* it has its primary key */
+    int64_t spool_at, spool_csn, spool_us; /* how far it contains its spool */
+    bool lacks;                            /* rows that nobody can name */
+};
+
 /*
  * One table in one version: its row in the books and what is made from it. An alteration makes a
  * new flow of the same load, a load a new flow of another. Immutable once the sink knows it, but
@@ -44,9 +55,10 @@ struct flow {
     uint32_t value_id, key_id;
     struct alteration *al; /* made by an alteration */
     struct flow *was;      /* on the sink's side: what it followed */
-    /* Of a complete copy that waits for its spool (p->resumes). */
-    struct spool *spool;
-    int64_t spool_at, spool_csn, spool_us; /* how far the copy contains it */
+    /* Of a copy that waits for its spool, or for the ranges that are missing (p->resumes). */
+    struct spool *spool; /* NULL: it begins with the stream */
+    struct load_copy copy;
+    bool cut_off; /* some range is missing */
 };
 
 /* A table that asked for a load. Under p->lock. Kept between attempts. */
@@ -112,7 +124,7 @@ struct pipeline {
     int nflows;
     struct flow **more; /* made while streaming: by alterations and loads; under lock */
     int nmore;
-    struct flow **resumes; /* loads that are complete but for their spool */
+    struct flow **resumes; /* loads that go on: complete but for their spool, or cut off */
     int nresumes;
     enum side failed_side;
     int64_t start_ms;
@@ -155,7 +167,7 @@ bool flow_stop_table(struct pipeline *p, struct books *b, uint32_t oid, enum tab
                      const char *reason, struct error *err);
 enum overflow_mode pipeline_overflow_mode(const struct pipeline *p);
 void flows_free(struct pipeline *p);
-/* Its rows are taken: it is compiled, and live or a complete copy. */
+/* Its rows are taken: it is compiled, and live, a complete copy, or one that goes on. */
 bool flow_streams(const struct flow *f);
 /* "message; hint" for a table's reason. */
 const char *flow_reason(const struct error *err, char *out, size_t size);

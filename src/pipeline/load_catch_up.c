@@ -6,6 +6,7 @@
  * place.
  */
 #include "load/loader.h"
+#include "load/ranges.h"
 #include "metrics/metrics.h"
 #include "pipeline/load.h"
 #include "util/clock.h"
@@ -25,7 +26,8 @@ struct catching {
     struct books *books;
     struct load *load;
     struct loader *loader;
-    struct arena *unit; /* events of one transaction of ours */
+    struct range_judge *judge; /* NULL: all since s counts */
+    struct arena *unit;        /* events of one transaction of ours */
     size_t bytes;
     int64_t at, csn, us;
 };
@@ -71,8 +73,6 @@ static bool collect(struct catching *c, const struct event *e, struct error *err
 {
     struct event kept = *e;
 
-    if (c->csn < atomic_load(&c->load->s))
-        return true;
     kept.key = arena_memdup(c->unit, e->key, e->key_len);
     kept.value = arena_memdup(c->unit, e->value, e->value_len);
     kept.old_key = e->old_key_len > 0 ? arena_memdup(c->unit, e->old_key, e->old_key_len) : NULL;
@@ -94,6 +94,25 @@ static void skip(struct catching *c)
     c->load->applied_us = c->us;
 }
 
+/* What counts of a row of the spool. */
+static bool collect_counted(struct catching *c, const struct event *e, struct error *err)
+{
+    struct event list[2];
+    int n, i;
+
+    if (c->csn < atomic_load(&c->load->s))
+        return true;
+    if (c->judge == NULL)
+        return collect(c, e, err);
+    if (!range_judge_row(c->judge, e, c->csn, list, &n, err))
+        return false;
+    for (i = 0; i < n; i++) {
+        if (!collect(c, &list[i], err))
+            return false;
+    }
+    return true;
+}
+
 /* Up to `end`, in transactions of batch.bytes. */
 static bool catch_up_to(struct catching *c, int64_t end, atomic_bool *stop, struct error *err)
 {
@@ -111,13 +130,13 @@ static bool catch_up_to(struct catching *c, int64_t end, atomic_bool *stop, stru
         }
         ok = spool_next(r, &e, &c->csn, &c->us, &c->at, err);
         if (ok && e.kind == EVENT_ROW)
-            ok = collect(c, &e, err);
+            ok = collect_counted(c, &e, err);
         if (ok && c->bytes >= most && !(e.flags & EVENT_MOVED))
             ok = apply_unit(c, err);
     }
     spool_reader_close(r);
     if (ok && c->bytes == 0)
-        skip(c); /* all of it was older than the point */
+        skip(c); /* nothing of it counts */
     return ok && (c->bytes == 0 || apply_unit(c, err));
 }
 
@@ -166,6 +185,7 @@ bool load_catch_up(struct pipeline *p, struct books *b, struct load *l, atomic_b
     }
     a = arena_new("copy");
     c.unit = arena_new("spooled events");
+    c.judge = load_judge(l);
     c.loader = loader_new(p->o.warehouse, b->session, copy_target(a, l->flow, aside),
                           l->flow->decoder, l->flow->table->oid, pipeline_overflow_mode(p));
     while (ok && (end = atomic_load(&l->committed)) - l->applied > LITTLE_BYTES)
@@ -178,6 +198,7 @@ bool load_catch_up(struct pipeline *p, struct books *b, struct load *l, atomic_b
     else if (err->kind == ERROR_DATA)
         err->table = l->flow->table->oid;
     loader_free(c.loader);
+    range_judge_free(c.judge);
     arena_free(c.unit);
     arena_free(a);
     return ok;

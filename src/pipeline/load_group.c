@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One group of loads: the tables that are due, from the catalogue of now to copies as of one
- * point. A table that changes between the catalogue's answer and the point asks again.
+ * point. A table that changes between the catalogue's answer and the point asks again. A load by
+ * ranges of keys that was cut off goes on under the new point.
  */
 #include "pipeline/loads_internal.h"
 
@@ -255,46 +256,6 @@ static bool look(struct loads *l, struct item *it, struct error *err)
     return true;
 }
 
-static bool make_load(struct group *g, struct item *it, struct error *err)
-{
-    struct loads *l = g->l;
-    struct flow *was = known(l, it->oid), *f;
-    struct take take = {
-        .p = l->p, .arena = l->arena, .books = &l->books, .flows = g->named, .nflows = g->nnamed};
-
-    it->settled = it->st == NULL;
-    if (it->settled)
-        return was == NULL || forget(g, was, err);
-    if (!look(l, it, err))
-        return false;
-    f = arena_calloc(l->arena, 1, sizeof(*f));
-    flow_keep(l->p, f);
-    if (was != NULL) {
-        f->rec.table = was->rec.table;
-        f->rec.target_schema = was->rec.target_schema;
-        f->rec.target_name = was->rec.target_name;
-        f->rec.load = was->rec.load;
-        f->rec.value_id = was->rec.value_id;
-        f->rec.key_id = was->rec.key_id;
-        f->rec.value_schema = was->rec.value_schema;
-        f->rec.key_schema = was->rec.key_schema;
-    }
-    if (!take_table(&take, f, it->st, err))
-        return false;
-    it->settled = take.refused;
-    if (take.refused)
-        return put_stopped(l, f, was, err);
-    f->rec.reason = it->why;
-    if (!next_number(l, &f->rec.load, err))
-        return false;
-    g->named[g->nnamed++] = f;
-    it->load = loads_add(l, f);
-    it->load->has_target = was != NULL;
-    it->load->replaces = was != NULL && was->rec.state == TABLE_LOADING ? was->rec.load : 0;
-    forget_stopped(l, it->oid);
-    return true;
-}
-
 static bool same_column(const struct column *a, const struct column *b)
 {
     return strcmp(a->name, b->name) == 0 && a->attnum == b->attnum && a->type_oid == b->type_oid &&
@@ -314,6 +275,84 @@ static bool same_version(const struct table *a, const struct table *b)
         if (!same_column(&a->cols[i], &b->cols[i]))
             return false;
     }
+    return true;
+}
+
+/* Rows that were copied as of other points are of these very files, too: also a rewrite that left
+ * every column as it was (ALTER TYPE to the same one) has changed rows without an event. */
+static bool same_rows(const struct load *d, const struct source_table *st)
+{
+    return st->refused == NULL && same_version(st->table, d->flow->table) &&
+           st->table->relfilenode != 0 && st->table->relfilenode == d->flow->rec.table->relfilenode;
+}
+
+static void abandon(struct load *d)
+{
+    atomic_store(&d->void_, true);
+    d->asked_again = true;
+}
+
+/* The table's load that was cut off goes on, if what it has copied is still of use. */
+static bool take_cut_off(struct group *g, struct item *it)
+{
+    struct load *d;
+
+    for (d = g->l->list; d != NULL && d->flow->table->oid != it->oid; d = d->next)
+        ;
+    if (d == NULL || !load_may_go_on(d))
+        return false;
+    if (!same_rows(d, it->st)) {
+        log_warn("table load starts again table=%s.%s why=it was altered or rewritten since its "
+                 "load was cut off",
+                 d->flow->table->schema, d->flow->table->name);
+        abandon(d);
+        return false;
+    }
+    d->goes_on = true;
+    g->named[g->nnamed++] = d->flow;
+    it->load = d;
+    return true;
+}
+
+static bool make_load(struct group *g, struct item *it, struct error *err)
+{
+    struct loads *l = g->l;
+    struct flow *was = known(l, it->oid), *f;
+    struct take take = {
+        .p = l->p, .arena = l->arena, .books = &l->books, .flows = g->named, .nflows = g->nnamed};
+
+    it->settled = it->st == NULL;
+    if (it->settled)
+        return was == NULL || forget(g, was, err);
+    if (!look(l, it, err))
+        return false;
+    if (take_cut_off(g, it))
+        return true;
+    f = arena_calloc(l->arena, 1, sizeof(*f));
+    flow_keep(l->p, f);
+    if (was != NULL) {
+        f->rec.table = was->rec.table;
+        f->rec.target_schema = was->rec.target_schema;
+        f->rec.target_name = was->rec.target_name;
+        f->rec.load = was->rec.load;
+        f->rec.value_id = was->rec.value_id;
+        f->rec.key_id = was->rec.key_id;
+        f->rec.value_schema = was->rec.value_schema;
+        f->rec.key_schema = was->rec.key_schema;
+    }
+    if (!take_table(&take, f, it->st, err))
+        return false;
+    it->settled = take.refused;
+    if (take.refused) /* and nothing goes on */
+        return loads_drop_all(l, it->oid, err) && put_stopped(l, f, was, err);
+    f->rec.reason = it->why;
+    if (!next_number(l, &f->rec.load, err))
+        return false;
+    g->named[g->nnamed++] = f;
+    it->load = loads_add(l, f);
+    it->load->has_target = was != NULL;
+    it->load->replaces = was != NULL && was->rec.state == TABLE_LOADING ? was->rec.load : 0;
+    forget_stopped(l, it->oid);
     return true;
 }
 
@@ -348,6 +387,11 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
         it->st = find(tables, n, it->oid);
         if (it->st != NULL)
             adopt_version(it->st->table, it->streamed);
+        if (it->load->goes_on) { /* the stream knows it, and its first point */
+            if (it->st == NULL || !same_rows(it->load, it->st) || atomic_load(&it->load->void_))
+                again(l, it, "it was altered since its load was cut off");
+            continue;
+        }
         if (it->st == NULL || it->st->refused != NULL ||
             !same_version(it->st->table, it->load->flow->table)) {
             again(l, it, "it was altered while its load began");
@@ -375,7 +419,8 @@ static bool copy(struct group *g, struct source_point *point, int64_t s, struct 
     for (i = 0; ok && i < g->n; i++) {
         if (g->items[i].load == NULL)
             continue;
-        ok = loads_drop_earlier(l, g->items[i].load, err);
+        ok = loads_drop_earlier(l, g->items[i].load, err) &&
+             (g->items[i].load->goes_on || load_cut(l->p, point, l->arena, g->items[i].st, err));
         tasks[n].flow = g->items[i].load->flow;
         tasks[n].st = g->items[i].st;
         tasks[n++].load = g->items[i].load;
@@ -400,7 +445,10 @@ static void unfinished(struct group *g)
     for (i = 0; i < g->n; i++) {
         struct item *it = &g->items[i];
 
-        if (it->load != NULL && !atomic_load(&it->load->copied))
+        if (it->load != NULL && load_may_go_on(it->load))
+            loads_want(g->l->p, it->oid, it->load->flow->table->schema, it->load->flow->table->name,
+                       "its load was cut off", 1000);
+        else if (it->load != NULL && !atomic_load(&it->load->copied))
             atomic_store(&it->load->void_, true); /* see tend */
         else if (it->load == NULL && !it->settled)
             loads_want(g->l->p, it->oid, it->schema, it->name, it->why, 1000);
@@ -425,7 +473,7 @@ static bool run(struct group *g, struct error *err)
         if (ask.load == NULL)
             continue;
         n++;
-        ok = loads_ask(l, &ask, err);
+        ok = ask.load->goes_on || loads_ask(l, &ask, err);
     }
     if (!ok || n == 0)
         return ok;
@@ -471,11 +519,16 @@ bool loads_review(struct loads *l, struct error *err)
 static void request(struct loads *l, const struct request *r, const struct flow *f)
 {
     const struct table *t = f->table;
+    struct load *d;
     char why[64];
 
     if (f->al != NULL || known(l, t->oid) != f ||
         (r->table != NULL && (strcmp(r->schema, t->schema) != 0 || strcmp(r->table, t->name) != 0)))
         return;
+    for (d = l->list; d != NULL; d = d->next) {
+        if (d->flow == f && load_may_go_on(d))
+            abandon(d); /* from nothing */
+    }
     snprintf(why, sizeof(why), "resync was asked for (request %lld)", (long long)r->id);
     loads_want(l->p, t->oid, t->schema, t->name, why, 0);
 }

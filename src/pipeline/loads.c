@@ -9,8 +9,10 @@
  *      (load_catch_up.c); the sink puts it in its place (sink_load.c).
  *
  * Whatever fails is tried again with back-off, while the stream goes on. At the end of the attempt
- * an unfinished copy is dropped; one that is complete waits, with its spool, for the next attempt.
+ * a copy that is complete waits, with its spool, for the next attempt, and so does one that is cut
+ * by ranges of keys; any other is dropped.
  */
+#include "load/ranges.h"
 #include "pipeline/loads_internal.h"
 
 #include "util/clock.h"
@@ -243,22 +245,7 @@ static void *loads_main(void *arg)
     return NULL;
 }
 
-/* --- complete copies of an attempt before --- */
-
-static struct load *load_resumed(struct loads *l, struct flow *f)
-{
-    struct load *d = loads_add(l, f);
-
-    d->over_live = false;
-    d->has_target = true;
-    d->rows = f->rec.rows;
-    atomic_store(&d->s, f->rec.s);
-    atomic_store(&d->committed, f->rec.spool_bytes);
-    atomic_store(&d->begun, true);
-    atomic_store(&d->copied, true);
-    atomic_store(&d->registered, true);
-    return d;
-}
+/* --- copies of an attempt before --- */
 
 /* The target itself, which waits: it lacks what it has lacked. */
 static bool restore_wanted(struct loads *l, struct load *d, struct error *err)
@@ -287,6 +274,42 @@ static bool is_streamed(const struct pipeline *p, uint32_t oid)
     return false;
 }
 
+/* One that cannot be used starts again: see tend. */
+static void resume_ranges(struct load *d, struct flow *f)
+{
+    struct error why;
+
+    d->by_ranges = f->copy.n > 0;
+    d->keyed = f->copy.keyed;
+    if (!d->by_ranges || load_ranges_new(&d->ranges, f, &f->copy, &why))
+        return;
+    log_warn("table load starts again table=%s.%s why=%s", f->table->schema, f->table->name,
+             why.message);
+    atomic_store(&d->void_, true);
+}
+
+static struct load *load_resumed(struct loads *l, struct flow *f)
+{
+    struct load *d = loads_add(l, f);
+
+    d->over_live = is_streamed(l->p, f->table->oid);
+    d->has_target = true;
+    d->rows = f->rec.rows;
+    d->spool = f->spool;
+    f->spool = NULL;
+    d->applied = f->copy.spool_at;
+    d->applied_csn = f->copy.spool_csn;
+    d->applied_us = f->copy.spool_us;
+    resume_ranges(d, f);
+    atomic_store(&d->s, f->rec.s);
+    atomic_store(&d->newest, f->copy.newest > f->rec.s ? f->copy.newest : f->rec.s);
+    atomic_store(&d->committed, f->rec.spool_bytes);
+    atomic_store(&d->begun, true);
+    atomic_store(&d->copied, !f->cut_off);
+    atomic_store(&d->registered, !f->cut_off);
+    return d;
+}
+
 bool loads_resume(struct loads *l, struct feed *feed, struct error *err)
 {
     struct pipeline *p = l->p;
@@ -294,14 +317,16 @@ bool loads_resume(struct loads *l, struct feed *feed, struct error *err)
 
     for (i = 0; i < p->nresumes; i++) {
         struct flow *f = p->resumes[i];
-        struct load *d = load_resumed(l, f);
+        struct load *d;
 
-        d->over_live = is_streamed(p, f->table->oid);
-        d->spool = f->spool;
-        f->spool = NULL;
-        d->applied = f->spool_at;
-        d->applied_csn = f->spool_csn;
-        d->applied_us = f->spool_us;
+        if (f->cut_off && f->decoder == NULL) { /* it has stopped: from nothing, if at all */
+            spool_close(f->spool);
+            f->spool = NULL;
+            if (!flows_drop_load(p, &f->rec, err))
+                return false;
+            continue;
+        }
+        d = load_resumed(l, f);
         log_info("load goes on with its spool table=%s.%s load=%lld bytes=%lld", f->table->schema,
                  f->table->name, (long long)f->rec.load, (long long)f->rec.spool_bytes);
         if ((f->rec.in_place && !restore_wanted(l, d, err)) || !feed_resume(feed, d, err))
@@ -357,6 +382,7 @@ void loads_free(struct loads *l)
     for (d = l->list; d != NULL; d = next) {
         next = d->next;
         spool_close(d->spool);
+        ranges_free(d->ranges);
         mem_free(d->spool_path);
         wanted_free(d->wanted);
         mem_free(d);

@@ -61,7 +61,8 @@ static bool stop_row(struct pipeline *p, struct table_record *rec, bool newer,
                    newer ? 10000 : 0);
     if (newer)
         return flows_drop_load(p, rec, err);
-    if (!books_table_state(&p->books, rec->table->oid, rec->load,
+    if (!books_chunks_remove(&p->books, rec->table->oid, rec->load, err) || /* none of it goes on */
+        !books_table_state(&p->books, rec->table->oid, rec->load,
                            why->reload ? TABLE_LOADING : TABLE_NEEDS_SNAPSHOT, reason, err))
         return false;
     return p->bad_load == 0 || flows_drop_aside(&p->books, rec, err);

@@ -5,6 +5,7 @@
  * that it is; and the copy takes the table's place in a batch that also brings the rest of the
  * spool. What cannot be spooled makes the copy worthless: it starts again, and nobody else waits.
  */
+#include "load/ranges.h"
 #include "pipeline/batch.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -122,29 +123,36 @@ void sink_loads_open(struct sink *s)
     int i;
 
     for (i = 0; i < s->ntables; i++) {
-        struct load *l = s->tables[i]->load;
+        struct load *l;
 
-        if (l == NULL)
-            continue;
-        l->visible = atomic_load(&l->begun);
-        l->whole = atomic_load(&l->ready);
-        l->copied_said = false;
+        for (l = s->tables[i]->load; l != NULL; l = l->older) {
+            l->visible = atomic_load(&l->begun);
+            l->whole = atomic_load(&l->ready);
+            l->copied_said = false;
+        }
     }
 }
 
 /*
- * A copy that the books hold for complete, but whose spool ends here: with the checkpoint that
- * moves past it the books must not hold it so any more.
+ * A copy that the books hold for usable, but whose spool ends here: with the checkpoint that moves
+ * past it nobody must go on with it any more, neither with a complete copy nor with the ranges of
+ * keys that were copied.
  */
 static bool disown(struct sink *s, struct load *l, struct error *err)
 {
     const struct table_record *rec = &l->flow->rec;
+    bool complete = atomic_load(&l->registered);
+    bool ranges = (complete || l->visible) && l->by_ranges;
 
-    if (l->done || l->disowned || !atomic_load(&l->void_) || !atomic_load(&l->registered))
+    if (l->done || l->disowned || !atomic_load(&l->void_) || (!complete && !ranges))
         return true;
     l->disowning = true;
-    return books_table_state(&s->books, rec->table->oid, rec->load, TABLE_LOADING,
-                             "its load starts again", err);
+    if (complete && !books_table_state(&s->books, rec->table->oid, rec->load, TABLE_LOADING,
+                                       "its load starts again", err))
+        return false;
+    if (!ranges || books_spool(&s->books, rec->table->oid, rec->load, 0, -1, err))
+        return true;
+    return err->kind == ERROR_CONFLICT; /* its row has gone meanwhile */
 }
 
 /* A row was lost before the point was known, and belongs to the copy: the point is known by now,
@@ -228,8 +236,8 @@ bool sink_load_passes(const struct sink *s, struct load *l)
     if (l == NULL || l->done || atomic_load(&l->void_) || !atomic_load(&l->ready) ||
         clock_mono_ms() < l->retry_ms || !is_met(s, l))
         return false;
-    return s->p->o.source->position_csn(batch_reach(s)) >= atomic_load(&l->s) ||
-           (s->tx_open && s->tx_csn >= atomic_load(&l->s));
+    return s->p->o.source->position_csn(batch_reach(s)) >= atomic_load(&l->newest) ||
+           (s->tx_open && s->tx_csn >= atomic_load(&l->newest));
 }
 
 bool sink_load_golive(struct sink *s, struct sink_table *t, struct error *err)
@@ -275,9 +283,30 @@ static bool collect_row(struct sink *s, struct sink_table *t, const struct event
     return sink_collect(s, t, &kept, csn, us, err);
 }
 
+/* What counts of a row of the spool. */
+static bool collect_counted(struct sink *s, struct sink_table *t, struct range_judge *judge,
+                            const struct event *e, int64_t csn, int64_t us, struct error *err)
+{
+    struct event list[2];
+    int n, i;
+
+    if (csn < atomic_load(&t->load->s))
+        return true;
+    if (judge == NULL)
+        return collect_row(s, t, e, csn, us, err);
+    if (!range_judge_row(judge, e, csn, list, &n, err))
+        return false;
+    for (i = 0; i < n; i++) {
+        if (!collect_row(s, t, &list[i], csn, us, err))
+            return false;
+    }
+    return true;
+}
+
 bool sink_load_finish(struct sink *s, struct sink_table *t, struct error *err)
 {
     struct load *l = t->load;
+    struct range_judge *judge = load_judge(l);
     struct spool_reader *r = NULL;
     struct event e = {.kind = EVENT_ROW};
     int64_t csn, us, at, end;
@@ -292,14 +321,13 @@ bool sink_load_finish(struct sink *s, struct sink_table *t, struct error *err)
         ok = spool_next(r, &e, &csn, &us, &at, err);
         if (!ok || e.kind != EVENT_ROW)
             break;
-        if (csn < atomic_load(&l->s))
-            continue;
-        ok = collect_row(s, t, &e, csn, us, err);
+        ok = collect_counted(s, t, judge, &e, csn, us, err);
         if (ok && !(e.flags & EVENT_MOVED) && (int64_t)s->held_bytes >= s->batch_bytes)
             ok = batch_apply_piece(s, err);
     }
     ok = ok && (!t->touched || batch_apply_table(s, t, err));
     spool_reader_close(r);
+    range_judge_free(judge);
     if (ok)
         s->p->bad_load = 0;
     if (!ok && err->kind == ERROR_DATA && err->table == 0) {

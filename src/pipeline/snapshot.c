@@ -13,6 +13,7 @@
  * spool at once, so that a small table does not wait for a large one.
  */
 #include "load/loader.h"
+#include "load/ranges.h"
 #include "metrics/metrics.h"
 #include "pipeline/load.h"
 #include "util/clock.h"
@@ -28,6 +29,9 @@ struct job {
     struct snapshot_task *task;
     struct flow *flow;
     const struct source_table *st;
+    const struct chunk *chunks;
+    int nchunks;
+    bool by_ranges;
     int next; /* chunk to hand out */
     int left; /* chunks not finished */
     int64_t rows;
@@ -43,6 +47,7 @@ struct snapshot {
     int64_t s;
     int64_t point_us;
     pthread_mutex_t lock;
+    struct arena *arena;
     struct job *jobs;
     int njobs;
     int current;
@@ -90,12 +95,12 @@ static bool next_chunk(struct snapshot *snap, struct job **job, const struct chu
 
         if (l != NULL && atomic_load(&l->void_))
             j->stopped = true;
-        if (j->stopped || j->next >= j->st->nchunks) {
+        if (j->stopped || j->next >= j->nchunks) {
             snap->current++;
             continue;
         }
         *job = j;
-        *chunk = &j->st->chunks[j->next++];
+        *chunk = &j->chunks[j->next++];
         found = true;
     }
     pthread_mutex_unlock(&snap->lock);
@@ -113,6 +118,18 @@ static bool on_row(void *ctx, const struct table *t, const struct value *values,
            loader_append_event(w->current->loader, w->event.data, w->event.len, err);
 }
 
+/* In the chunk's own transaction. */
+static bool note_chunk(struct worker *w, struct job *j, const struct chunk *c, int64_t rows,
+                       struct error *err)
+{
+    const struct table_record *rec = &j->flow->rec;
+
+    if (j->by_ranges)
+        return books_chunk_done(&w->books, rec->table->oid, rec->load, c->number, rows, w->snap->s,
+                                err);
+    return books_chunk_add(&w->books, rec->table->oid, rec->load, c->number, rows, err);
+}
+
 static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, int64_t *rows,
                        struct error *err)
 {
@@ -128,14 +145,15 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
     if (!books_load_lock(&w->books, oid, j->flow->rec.load, err) ||
         !loader_append_begin(l, j->flow->rec.target_schema, j->aside, err) ||
         !p->o.source->reader_chunk(w->reader, j->flow->table, c, on_row, w, err) ||
-        !loader_append_end(l, rows, &nulled, err) ||
-        !books_chunk_add(&w->books, oid, j->flow->rec.load, c->number, *rows, err) ||
+        !loader_append_end(l, rows, &nulled, err) || !note_chunk(w, j, c, *rows, err) ||
         !ops->commit(w->session, err)) {
         loader_append_abort(l);
         ops->rollback(w->session);
         return false;
     }
     FAILPOINT("snapshot.chunk-committed");
+    if (j->by_ranges)
+        loads_helped(p, oid); /* that much need not be done again */
     if (ops->maintain != NULL && !ops->maintain(w->session, false, err))
         return false;
     if (nulled > 0)
@@ -174,14 +192,24 @@ static bool add_key(struct books *b, struct job *j, struct error *err)
     return exec(b, &sql, err);
 }
 
+/* One that goes on later must not get its key twice. */
+static bool note_key(struct books *b, struct job *j, struct error *err)
+{
+    const struct table_record *rec = &j->flow->rec;
+    const struct books_chunk keyed = {.number = LOAD_CHUNK_KEY, .done = true};
+
+    return !j->by_ranges || books_chunk_put(b, rec->table->oid, rec->load, &keyed, err);
+}
+
 /* The copy is complete: its key, and the books say so (or the sink will). */
 static bool finish_copy(struct books *b, struct job *j, struct error *err)
 {
     const struct table_record *rec = &j->flow->rec;
+    struct load *l = j->task->load;
     bool ok = b->ops->begin(b->session, err) &&
-              books_load_lock(b, rec->table->oid, rec->load, err) && add_key(b, j, err) &&
-              (j->task->load != NULL ||
-               books_table_loaded(b, rec->table->oid, rec->load, j->rows, err)) &&
+              books_load_lock(b, rec->table->oid, rec->load, err) &&
+              ((l != NULL && l->keyed) || (add_key(b, j, err) && note_key(b, j, err))) &&
+              (l != NULL || books_table_loaded(b, rec->table->oid, rec->load, j->rows, err)) &&
               b->ops->commit(b->session, err);
 
     if (!ok)
@@ -205,6 +233,7 @@ static bool finish_table(struct worker *w, struct job *j, struct error *err)
         return true;
     }
     l->rows = j->rows;
+    atomic_store(&l->newest, w->snap->s);
     atomic_store(&l->copied, true);
     return load_catch_up(w->snap->p, &w->books, l, w->snap->stop, err);
 }
@@ -281,6 +310,8 @@ static bool work(struct worker *w, struct error *err)
         }
         pthread_mutex_lock(&snap->lock);
         j->rows += rows;
+        if (j->task->load != NULL && j->task->load->ranges != NULL)
+            ranges_set(j->task->load->ranges, c->number, snap->s);
         last = --j->left == 0 && !j->stopped;
         pthread_mutex_unlock(&snap->lock);
         if (last && !finish_table(w, j, err)) {
@@ -407,15 +438,53 @@ static bool begin_load(struct snapshot *snap, struct job *j, struct error *err)
     ok = ok && flows_drop_orphans(b, rec, l != NULL && l->over_live, err) &&
          ((l != NULL && l->over_live) || books_table_remove(b, rec->table->oid, err)) &&
          books_table_put(b, rec, err) && make_aside(b, j, old_load, err) &&
-         b->ops->commit(b->session, err);
+         (!j->by_ranges || load_ranges_plan(b, rec, j->st, err)) && b->ops->commit(b->session, err);
     if (!ok) {
         b->ops->rollback(b->session);
         return false;
     }
     FAILPOINT("snapshot.begun");
-    if (l != NULL)
+    if (l != NULL) {
+        l->by_ranges = j->by_ranges;
         atomic_store(&l->begun, true);
+    }
     if (l == NULL || !l->over_live)
+        flow_show(snap->p, j->flow, j->st->table->est_rows);
+    return true;
+}
+
+/* It cannot go on: from nothing, under another point. */
+static void start_again(struct job *j, const struct error *why)
+{
+    log_warn("table load starts again table=%s.%s why=%s", j->flow->rec.table->schema,
+             j->flow->rec.table->name, why->message);
+    j->task->again = j->stopped = true;
+}
+
+/* A load that was cut off: what the books say is copied stays, whoever copied it. */
+static bool go_on(struct snapshot *snap, struct job *j, struct error *err)
+{
+    struct table_record *rec = &j->flow->rec;
+    struct load *l = j->task->load;
+    struct load_copy copy;
+    struct error why;
+
+    if (!load_copy_read(snap->books, snap->arena, rec, &copy, err))
+        return false;
+    flow_aside(rec->load, j->aside);
+    ranges_free(l->ranges);
+    if (!load_ranges_new(&l->ranges, j->flow, &copy, &why)) {
+        start_again(j, &why);
+        return true;
+    }
+    j->by_ranges = true;
+    j->chunks = load_ranges_missing(snap->arena, &copy, j->st, &j->nchunks);
+    j->left = j->nchunks;
+    j->rows = rec->rows = copy.rows;
+    l->keyed = copy.keyed;
+    log_info("table load goes on table=%s.%s load=%lld ranges=%d of=%d", rec->table->schema,
+             rec->table->name, (long long)rec->load, copy.done, copy.n);
+    if (!l->over_live)
         flow_show(snap->p, j->flow, j->st->table->est_rows);
     return true;
 }
@@ -431,14 +500,21 @@ static bool begin_jobs(struct snapshot *snap, struct snapshot_task *tasks, int n
         j->task = &tasks[i];
         j->flow = tasks[i].flow;
         j->st = tasks[i].st;
-        j->left = j->st->nchunks;
+        if (j->task->load != NULL && j->task->load->goes_on) {
+            if (!go_on(snap, j, err))
+                return false;
+            continue;
+        }
+        j->chunks = j->st->chunks;
+        j->left = j->nchunks = j->st->nchunks;
+        j->by_ranges = load_is_by_ranges(j->st);
         if (!begin_load(snap, j, err))
             return false;
     }
     return true;
 }
 
-/* Tables without a chunk (snapshot.mode no_data) are complete at once. */
+/* Tables without a chunk (snapshot.mode no_data, every range copied) are complete at once. */
 static bool finish_empty(struct snapshot *snap, struct error *err)
 {
     struct worker w;
@@ -449,8 +525,13 @@ static bool finish_empty(struct snapshot *snap, struct error *err)
     w.session = snap->books->session;
     w.books = *snap->books;
     for (i = 0; ok && i < snap->njobs; i++) {
-        if (snap->jobs[i].st->nchunks == 0)
-            ok = finish_table(&w, &snap->jobs[i], err);
+        struct job *j = &snap->jobs[i];
+
+        if (j->nchunks > 0 || j->stopped || finish_table(&w, j, err))
+            continue;
+        if (j->task->load != NULL && atomic_load(&j->task->load->void_))
+            continue;
+        ok = err->kind == ERROR_DATA && stop_job(&w, j, err);
     }
     mem_free(w.tables);
     return ok;
@@ -459,8 +540,13 @@ static bool finish_empty(struct snapshot *snap, struct error *err)
 bool snapshot_run(struct pipeline *p, struct books *books, struct source_point *point, int64_t s,
                   struct snapshot_task *tasks, int n, atomic_bool *stop, struct error *err)
 {
-    struct snapshot snap = {
-        .p = p, .books = books, .point = point, .stop = stop, .s = s, .point_us = clock_wall_us()};
+    struct snapshot snap = {.p = p,
+                            .books = books,
+                            .point = point,
+                            .stop = stop,
+                            .s = s,
+                            .point_us = clock_wall_us(),
+                            .arena = arena_new("ranges to copy")};
     int threads = (int)config_int(p->o.source_config, "snapshot.max.threads");
     int chunks = 0;
     int i;
@@ -469,7 +555,7 @@ bool snapshot_run(struct pipeline *p, struct books *books, struct source_point *
     pthread_mutex_init(&snap.lock, NULL);
     ok = begin_jobs(&snap, tasks, n, err) && finish_empty(&snap, err);
     for (i = 0; i < snap.njobs; i++)
-        chunks += snap.jobs[i].st->nchunks;
+        chunks += snap.jobs[i].nchunks;
     if (ok && chunks > 0) {
         threads = threads < 1 ? 1 : threads > MAX_WORKERS ? MAX_WORKERS : threads;
         run_workers(&snap, threads < chunks ? threads : chunks);
@@ -480,6 +566,7 @@ bool snapshot_run(struct pipeline *p, struct books *books, struct source_point *
     if (ok && atomic_load(stop))
         ok = error_set(err, ERROR_RETRY, "stopped while tables were loaded");
     mem_free(snap.jobs);
+    arena_free(snap.arena);
     pthread_mutex_destroy(&snap.lock);
     return ok;
 }

@@ -72,25 +72,13 @@ bool flows_drop_load(struct pipeline *p, const struct table_record *rec, struct 
     return ok;
 }
 
-/* How much of its spool the copy holds. Not usable if it lacks rows that nobody could name. */
-static bool read_applied(struct pipeline *p, struct flow *f, bool *usable, struct error *err)
+/* Has the stream passed the (first) point of this copy? Then its changes since are in its spool. */
+static bool has_passed(const struct pipeline *p, const struct table_record *rec)
 {
-    struct books_chunk *chunks;
-    int n, i;
-
-    if (!books_chunks_read(&p->books, p->arena, f->rec.table->oid, f->rec.load, &chunks, &n, err))
-        return false;
-    for (i = 0; i < n; i++) {
-        if (chunks[i].number != LOAD_CHUNK_SPOOL)
-            continue;
-        f->spool_at = chunks[i].rows;
-        f->spool_csn = chunks[i].s;
-        f->spool_us = chunks[i].from != NULL ? strtoll(chunks[i].from, NULL, 10) : 0;
-        *usable = chunks[i].to == NULL;
-    }
-    return true;
+    return rec->s < p->o.source->position_csn(p->checkpoint.position);
 }
 
+/* Before that the spool begins with the stream, whatever was in it. */
 static bool reopen_spool(struct pipeline *p, struct flow *f, bool *usable, struct error *err)
 {
     const struct table_record *rec = &f->rec;
@@ -108,10 +96,11 @@ static bool reopen_spool(struct pipeline *p, struct flow *f, bool *usable, struc
     char why[256] = "";
     bool ok;
 
-    /* A table that was set aside begins with an empty spool. */
-    if (rec->in_place && rec->spool_bytes == 0) {
+    if (!has_passed(p, rec)) {
         *usable = true;
         ok = spool_create(&f->spool, path, &id, err);
+        f->rec.spool_bytes = 0;
+        f->copy.spool_at = f->copy.spool_csn = f->copy.spool_us = 0;
     } else {
         ok = spool_reopen(&f->spool, path, &id, rec->spool_bytes, usable, why, sizeof(why), err);
     }
@@ -122,33 +111,46 @@ static bool reopen_spool(struct pipeline *p, struct flow *f, bool *usable, struc
     return ok;
 }
 
-/* Has the stream passed the point of this complete copy? Then its changes since are in its spool.
+/*
+ * Does the load go on? A complete copy that waits for its spool does, and one of which some ranges
+ * of keys are missing. (A complete one as of one point that the stream has not passed needs no
+ * spool: it is streamed into.)
  */
-static bool has_passed(const struct pipeline *p, const struct table_record *rec)
+static bool goes_on(struct pipeline *p, struct flow *f, bool newer_of_live, bool *yes,
+                    struct error *err)
 {
-    return rec->s < p->o.source->position_csn(p->checkpoint.position);
+    const struct table_record *rec = &f->rec;
+
+    *yes = f->cut_off = false;
+    if (rec->state != TABLE_LOADING || rec->load == 0 || !p->checkpoint.found)
+        return true;
+    if (!load_copy_read(&p->books, p->arena, rec, &f->copy, err))
+        return false;
+    f->cut_off = !rec->loaded;
+    if (f->cut_off)
+        *yes = f->copy.n > 0 && f->copy.done > 0;
+    else
+        *yes = newer_of_live || rec->in_place || has_passed(p, rec) || f->copy.newest > rec->s;
+    return true;
 }
 
 static bool take_record(struct pipeline *p, const struct table_record *rec, bool newer_of_live,
                         struct error *err)
 {
-    bool complete = rec->state == TABLE_LOADING && rec->loaded;
-    bool waits = complete && (newer_of_live || rec->in_place || has_passed(p, rec));
-    bool usable = false;
+    struct flow probe = {.rec = *rec, .table = rec->table};
+    bool waits, usable = false;
     struct flow *f;
 
-    if (waits) {
-        struct flow probe = {.rec = *rec, .table = rec->table};
-
-        if (!reopen_spool(p, &probe, &usable, err) ||
-            (usable && !read_applied(p, &probe, &usable, err)))
-            return false;
-        if (usable) {
-            f = push(p, &p->resumes, &p->nresumes);
-            *f = probe;
-            return true;
-        }
-        spool_close(probe.spool);
+    if (!goes_on(p, &probe, newer_of_live, &waits, err) ||
+        (waits && !probe.copy.lacks && !reopen_spool(p, &probe, &usable, err)))
+        return false;
+    if (usable) {
+        f = push(p, &p->resumes, &p->nresumes);
+        *f = probe;
+        if (f->cut_off)
+            loads_want(p, rec->table->oid, rec->table->schema, rec->table->name,
+                       "its load was cut off", 0);
+        return true;
     }
     if (newer_of_live) {
         loads_want(p, rec->table->oid, rec->table->schema, rec->table->name,
@@ -312,6 +314,7 @@ static bool give_up_resumes(struct pipeline *p, uint32_t oid, struct error *err)
     while ((f = take_resume(p, oid)) != NULL) {
         spool_close(f->spool);
         f->spool = NULL;
+        f->cut_off = false;
         for (i = 0; i < p->nflows && p->flows[i]->rec.table->oid != oid; i++)
             ;
         if (i == p->nflows)
@@ -455,6 +458,8 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
             return false;
         if (take.refused)
             continue;
+        if (!load_cut(p, point, p->arena, &tables[i], err))
+            return false;
         tasks[ntasks].flow = f;
         tasks[ntasks++].st = &tables[i];
     }
@@ -502,8 +507,8 @@ static bool compile(struct pipeline *p, struct flow *f, struct error *err)
 {
     char reason[2100];
 
-    if (f->decoder != NULL ||
-        (f->rec.state != TABLE_LIVE && !(f->rec.state == TABLE_LOADING && f->rec.loaded)))
+    if (f->decoder != NULL || (!f->cut_off && f->rec.state != TABLE_LIVE &&
+                               !(f->rec.state == TABLE_LOADING && f->rec.loaded)))
         return true;
     if (flow_compile(p, p->arena, f, err))
         return true;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Only state, loaded and reason are changed: the load number, and with it the name of the table
- * aside, is given by who makes the load. The names are compared here, not by the warehouse, so that
- * what is answered is exactly what was marked.
+ * Only state, loaded and reason are changed, and what a load that was cut off has copied counts no
+ * more: the load number, and with it the name of the table aside, is given by who makes the load.
+ * The names are compared here, not by the warehouse, so that what is answered is exactly what was
+ * marked.
  */
 #include "state/books_request.h"
 
@@ -58,6 +59,11 @@ static bool mark(struct books *b, struct buf *ids, struct error *err)
     books_where(&sql, b);
     buf_printf(&sql, " AND source_id IN (%s)", buf_cstr(ids));
     ok = books_exec(b, &sql, NULL, err);
+    buf_reset(&sql);
+    buf_puts(&sql, "DELETE FROM penstock.snapshot_chunks"); /* from nothing */
+    books_where(&sql, b);
+    buf_printf(&sql, " AND source_id IN (%s)", buf_cstr(ids));
+    ok = ok && books_exec(b, &sql, NULL, err);
     buf_free(&sql);
     return ok;
 }

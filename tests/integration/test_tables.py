@@ -290,6 +290,28 @@ def test_a_lock_of_an_analyst_sets_its_table_aside_until_it_is_released(both):
     nothing_aside(b)
 
 
+def test_a_table_set_aside_twice_begins_anew_each_time(both):
+    """Under one number of its load: how much of the first spool it has taken in counts no more."""
+    b = both(kinds=["postgres"]).run(TABLES, "public.t", "public.u")
+    was = load_number(b)
+    for n in range(2):
+        lock = Lock(b)
+        b.sql("UPDATE t SET v = 'a' WHERE id = 1")
+        locked(b, lock)
+        b.sql(f"INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series({10000 * (n + 1)}, "
+              f"{10000 * (n + 1) + 6000}) i")  # more than is left for the batch
+        goes_on(b, "public.u")
+        if n == 1:
+            b.p.kill9()
+        lock.release()
+        if n == 1:
+            b.start()
+        b.live("public.t", timeout=30).equal_postgres("public.t", "public.u")
+        assert b.warehouse.sql("SELECT count(*) FROM penstock.snapshot_chunks", b.wdb) == [(0,)]
+    assert load_number(b) == was
+    nothing_aside(b)
+
+
 def test_a_kill_while_a_lock_is_held_keeps_what_waits(both):
     """kill -9 while it is set aside; and another lock right after the first, and after the start."""
     b = both(kinds=["postgres"]).run(TABLES, "public.t", "public.u")

@@ -431,6 +431,8 @@ static bool judge_all(struct random_log *m, const struct ranges *r, struct rows 
         }
         ok = range_judge_row(j, &e, csn, out, &n, &err);
         for (i = 0; ok && i < n; i++) {
+            out[i].key = out[i].key ? arena_memdup(m->p.a, out[i].key, out[i].key_len) : NULL;
+            out[i].value = arena_memdup(m->p.a, out[i].value, out[i].value_len);
             if (!compact_add(m->p.compact, &out[i], csn, csn, &err))
                 fail_msg("%s", err.message);
         }
