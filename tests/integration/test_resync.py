@@ -392,6 +392,28 @@ def test_a_load_finds_what_only_the_catalogue_knows(both, what):
     assert "table stops" not in b.p.log() and b.loads("public.t") == 4, b.p.log()[-3000:]
 
 
+@pytest.mark.parametrize("first,then", [
+    ("ALTER TABLE t ADD c int DEFAULT 5", "ALTER TABLE t RENAME v TO w"),
+    ("ALTER TABLE t RENAME v TO w", "ALTER TABLE t RENAME w TO x"),
+    ("ALTER TABLE t RENAME v TO x; ALTER TABLE t RENAME n TO v", "ALTER TABLE t RENAME x TO n"),
+    ("ALTER TABLE t DROP n", "ALTER TABLE t ADD n int")])
+def test_a_load_in_a_version_that_the_log_passes_over(both, first, then):
+    """No row is changed between the two: the log goes from the version before the first to the one
+    behind the second, the copy was made in the one between."""
+    b = both().run("CREATE TABLE t (id int PRIMARY KEY, v text, n int); INSERT INTO t SELECT i, 'v', i "
+                   "FROM generate_series(1, 50) i", "public.t")
+    b.caught_up()
+    b.sql(*first.split("; "))
+    for kind in b.kinds:
+        assert post(b.p, f"/v1/connectors/to_{kind}/snapshots", '{"tables": ["public.t"]}')[0] == 202
+    wait_for("both are loaded again", lambda: b.p.alive() and b.p.log().count(
+        "table live table=public.t ") >= 4, 40)
+    b.sql(then, "INSERT INTO t (id) VALUES (100)", "UPDATE t SET id = -id WHERE id < 4")
+    b.caught_up().live("public.t")
+    b.equal("public.t")
+    assert "kind=fatal" not in b.p.log(), b.p.log()[-3000:]
+
+
 def test_an_attempt_ends_after_a_load(both):
     """What the loads' thread has made is still used when the attempt ends: freed memory is filled
     with rubbish here."""
