@@ -395,7 +395,7 @@ def test_a_load_finds_what_only_the_catalogue_knows(both, what):
 @pytest.mark.parametrize("first,then", [
     ("ALTER TABLE t ADD c int DEFAULT 5", "ALTER TABLE t RENAME v TO w"),
     ("ALTER TABLE t RENAME v TO w", "ALTER TABLE t RENAME w TO x"),
-    ("ALTER TABLE t RENAME v TO x; ALTER TABLE t RENAME n TO v", "ALTER TABLE t RENAME x TO n"),
+    ("ALTER TABLE t ADD c text; ALTER TABLE t ADD d text", "ALTER TABLE t DROP n"),
     ("ALTER TABLE t DROP n", "ALTER TABLE t ADD n int")])
 def test_a_load_in_a_version_that_the_log_passes_over(both, first, then):
     """No row is changed between the two: the log goes from the version before the first to the one
