@@ -9,7 +9,8 @@
 #   make failpoints the program that tests can let die anywhere (src/util/failpoint.h)
 #   make chaos      random work against random trouble for ten minutes (tests/chaos; CHAOS='--seed N')
 #   make docs       the pages that the program prints: docs/configuration.md, docs/errors.md
-#   make lint format bench install clean
+#   make install deb  into PREFIX (/usr/local); a Debian package
+#   make lint format bench clean
 
 BUILD ?= build
 DEPS := .deps
@@ -38,7 +39,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIBS = $(PKG_LIBS) -L$(DEPS)/duckdb -lduckdb -lm -pthread
 
-.PHONY: all deps demo test ci asan tsan failpoints chaos unit fuzz docs lint format format-check bench install clean
+.PHONY: all deps demo test ci asan tsan failpoints chaos unit fuzz docs lint format format-check bench install deb clean
 all: $(BUILD)/penstock
 
 # What the build needs from Debian and from npm: installed once, named when it is.
@@ -130,7 +131,14 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/penstock $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/penstock
 	install -m 755 $(BUILD)/penstock $(BUILD)/libduckdb.so $(DESTDIR)$(PREFIX)/lib/penstock/
 	ln -sf ../lib/penstock/penstock $(DESTDIR)$(PREFIX)/bin/penstock
-	install -m 644 README.md LICENSE examples/penstock.yaml $(DESTDIR)$(PREFIX)/share/doc/penstock/
+	install -m 644 README.md LICENSE examples/penstock.yaml examples/penstock.service $(DESTDIR)$(PREFIX)/share/doc/penstock/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BUILD)/penstock help --man > $(DESTDIR)$(PREFIX)/share/man/man1/penstock.1
+	$(BUILD)/penstock help --completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/penstock
+
+# A Debian package: build/penstock_VERSION_ARCH.deb
+deb: all
+	@sh scripts/deb.sh $(BUILD) $(VERSION)
 
 clean:
 	rm -rf build

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Help, made from the table of commands and their options. */
 #include "cli/cli_internal.h"
+#include "cli/manual.h"
 
 #include <string.h>
 
@@ -48,6 +49,14 @@ static int run_help(const struct cli_args *args)
     const struct cli_command *command = NULL;
     struct error err = {0};
 
+    if (cli_value(args, "--man") != NULL) {
+        cli_print_manual(stdout, cli_commands, cli_global_options);
+        return CLI_OK;
+    }
+    if (cli_value(args, "--completion") != NULL) {
+        cli_print_completion(stdout, cli_commands, cli_global_options);
+        return CLI_OK;
+    }
     if (args->npositional > 0) {
         command = cli_find_command(args->positional[0]);
         if (command == NULL) {
@@ -59,10 +68,17 @@ static int run_help(const struct cli_args *args)
     return CLI_OK;
 }
 
+static const struct cli_option help_options[] = {
+    {"--man", NULL, NULL, "the manual page, as man reads it"},
+    {"--completion", NULL, NULL, "for bash: source <(penstock help --completion)"},
+    {NULL, NULL, NULL, NULL},
+};
+
 const struct cli_command cli_help = {
     .name = "help",
     .summary = "this help, or that of one command",
     .usage = "help [COMMAND]",
+    .options = help_options,
     .max_positional = 1,
     .run = run_help,
 };
