@@ -268,6 +268,7 @@ def live(program, servers):
                 made[0].process.wait(10)
             if os.path.exists(duck):
                 os.remove(duck)
+            pair.clear()  # its slots' names are others', too
     yield run
     pair.drop()
 
