@@ -270,24 +270,72 @@ static bool set_options(duckdb_config c, const struct warehouse *w, const struct
     return true;
 }
 
+static bool run(struct warehouse *w, duckdb_connection con, const char *sql, struct error *err)
+{
+    duckdb_result r;
+    bool ok =
+        duckdb_query(con, sql, &r) == DuckDBSuccess || open_error(w, duckdb_result_error(&r), err);
+
+    duckdb_destroy_result(&r);
+    return ok;
+}
+
+static bool attach_file(struct warehouse *w, duckdb_connection con, const char *path,
+                        const char *as, struct error *err)
+{
+    struct buf sql = {0};
+    bool ok;
+
+    buf_puts(&sql, "ATTACH ");
+    buf_sql_string(&sql, path);
+    buf_printf(&sql, " AS %s (TYPE duckdb%s)", as, w->reads ? ", READ_ONLY" : "");
+    ok = run(w, con, buf_cstr(&sql), err);
+    buf_free(&sql);
+    return ok;
+}
+
+/* It takes its place only where there is still none; somebody else's is as good. */
+static bool take_place(const char *made, const char *path, struct error *err)
+{
+    int fd = open(made, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0 &&
+              (link(made, path) == 0 || errno == EEXIST || rename(made, path) == 0);
+
+    if (!ok)
+        error_cause(err, CAUSE_FILE_UNUSABLE, "%s cannot be made: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    unlink(made);
+    return ok;
+}
+
+/*
+ * A new file is made beside and takes its place when it is whole: DuckDB itself makes it empty and
+ * writes its headers then, and a process that dies between leaves what it does not open again.
+ */
+static bool make_file(struct warehouse *w, duckdb_connection con, struct error *err)
+{
+    char *made = mem_printf("%s.new", w->path);
+    bool ok;
+
+    unlink(made); /* of a process that died */
+    ok = attach_file(w, con, made, "made", err) && run(w, con, "DETACH made", err);
+    FAILPOINT("wdk.file-made");
+    ok = ok && take_place(made, w->path, err);
+    mem_free(made);
+    return ok;
+}
+
 static bool attach(struct warehouse *w, struct error *err)
 {
     duckdb_connection con = NULL;
-    duckdb_result r;
-    struct buf sql = {0};
     bool ok;
 
     if (duckdb_connect(w->db, &con) != DuckDBSuccess)
         return error_set(err, ERROR_RETRY, "DuckDB: no connection");
-    buf_puts(&sql, "ATTACH ");
-    buf_sql_string(&sql, w->path);
-    buf_puts(&sql, " AS " WDK_DATABASE " (TYPE duckdb");
-    buf_puts(&sql, w->reads ? ", READ_ONLY)" : ")");
-    ok = duckdb_query(con, buf_cstr(&sql), &r) == DuckDBSuccess ||
-         open_error(w, duckdb_result_error(&r), err);
-    duckdb_destroy_result(&r);
+    ok = (w->reads || access(w->path, F_OK) == 0 || make_file(w, con, err)) &&
+         attach_file(w, con, w->path, WDK_DATABASE, err);
     duckdb_disconnect(&con);
-    buf_free(&sql);
     return ok;
 }
 

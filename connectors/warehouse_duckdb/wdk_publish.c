@@ -32,6 +32,7 @@
 #define FIRST_MS 500  /* between two looks whether there is anything to copy yet */
 #define RETRY_MS 5000 /* after a failure, if the interval is not shorter */
 #define SAY_MS 60000  /* the same failure again */
+#define HINDERED_SAID 5
 #define RESERVE ((int64_t)64 << 20)
 
 struct wdk_publisher {
@@ -45,6 +46,7 @@ struct wdk_publisher {
     pthread_cond_t moved;
     bool stop;
     struct session *s; /* while a copy is made; for a cancel */
+    int hindered;      /* so many times in a row somebody wrote when the copy was to be closed */
     char said[200];
     int64_t said_ms;
 };
@@ -311,6 +313,9 @@ static void say(struct wdk_publisher *p, struct error *err)
 {
     int64_t now = clock_mono_ms();
 
+    /* Another session writes at this very moment; not worth a word unless it goes on. */
+    if (strstr(err->message, "Cannot CHECKPOINT") != NULL && ++p->hindered < HINDERED_SAID)
+        return;
     if (strncmp(p->said, err->message, sizeof(p->said) - 1) == 0 && now - p->said_ms < SAY_MS)
         return;
     snprintf(p->said, sizeof(p->said), "%.199s", err->message);
@@ -339,6 +344,7 @@ static void *publish_main(void *arg)
             continue;
         }
         took = clock_mono_ms() - began;
+        p->hindered = 0;
         if (has)
             log_debug("copy published path=%s ms=%lld", p->path, (long long)took);
         if (has && p->said[0] != '\0')

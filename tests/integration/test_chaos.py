@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random work against random trouble (tests/chaos), fifty rounds: 25 into each warehouse, one life
-a test. The seed is printed: PENSTOCK_SEED=N, or the command in the report, does the same again."""
+a test. The same work and trouble each time, so that a failure is the change's: new ones are what `make
+chaos` brings. PENSTOCK_SEED=N, or the command in a report, does another."""
 import os
-import random
 
 import pytest
 from shard import Failure, Shard
 
-SEED = int(os.environ.get("PENSTOCK_SEED", "0")) or random.SystemRandom().randint(1, 10**9)
+SEED = int(os.environ.get("PENSTOCK_SEED", "402"))
 
 
 @pytest.mark.parametrize("kind", ["postgres", "duckdb"])
