@@ -530,7 +530,12 @@ def test_one_commit_while_the_bank_works(source, db, duck, penstock):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         spoiling = pool.submit(spoil)
         while time.monotonic() < over:
-            total, count, low, high = rows(p, sql)[0]
+            status, j = post(p, {"sql": sql})
+            # The log wants a pause of its readers, or the greedy one has the memory that all share.
+            if status in (413, 503):
+                continue
+            assert status == 200, (status, j)
+            total, count, low, high = j["rows"][0]
             assert (int(total), count, low) == (TOTAL, 300, high), (total, count, low, high)
             assert high >= highest
             seen, highest = seen + 1, high
