@@ -104,7 +104,7 @@ venv() {
 
 case $what in
 build)
-    apt_need gcc make pkg-config libc6-dev libpq-dev libcurl4-openssl-dev libjansson-dev libssl-dev libyaml-dev \
+    apt_need gcc make dpkg-dev pkg-config libc6-dev libpq-dev libcurl4-openssl-dev libjansson-dev libssl-dev libyaml-dev \
         libpcre2-dev libsqlite3-dev libmicrohttpd-dev openssl ca-certificates
     command -v npm >/dev/null 2>&1 || apt_need npm
     duckdb
