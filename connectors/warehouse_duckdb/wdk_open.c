@@ -315,10 +315,12 @@ static bool take_place(const char *made, const char *path, struct error *err)
  */
 static bool make_file(struct warehouse *w, duckdb_connection con, struct error *err)
 {
-    char *made = mem_printf("%s.new", w->path);
+    char *made = mem_printf("%s.penstock-new", w->path), *wal = mem_printf("%s.wal", made);
     bool ok;
 
     unlink(made); /* of a process that died */
+    unlink(wal);
+    mem_free(wal);
     ok = attach_file(w, con, made, "made", err) && run(w, con, "DETACH made", err);
     FAILPOINT("wdk.file-made");
     ok = ok && take_place(made, w->path, err);

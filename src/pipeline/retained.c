@@ -41,7 +41,7 @@ static const char *pinned_by(const struct pipeline *p, const struct mark *m, cha
 
 void retained_look(struct pipeline *p, bool now)
 {
-    struct board_mark shown = {.name = p->identity.mark};
+    struct board_mark shown = {.name = p->identity.mark[0] != '\0' ? p->identity.mark : NULL};
     char by[600];
     struct error err;
     struct mark m;

@@ -45,7 +45,7 @@ static bool drop(struct books *b, const char *schema, const char *name, struct e
     buf_free(&sql);
     if (ok)
         return true;
-    if (strncmp(err->sqlstate, "2BP", 3) == 0 || strcmp(err->sqlstate, "dependency") == 0) {
+    if (strncmp(err->sqlstate, "2BP", 3) == 0) {
         err->kind = ERROR_DATA;
         error_hint(err, "drop the view or foreign key that depends on it first, or leave the "
                         "tables: run it without --tables");
