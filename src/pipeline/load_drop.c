@@ -76,7 +76,7 @@ bool flows_drop_orphans(struct books *b, const struct table_record *rec, bool ov
     for (i = over_live ? 1 : 0; ok && i < n; i++) {
         orphan.load = loads[i];
         ok = flows_drop_aside(b, &orphan, err) &&
-             books_load_remove(b, rec->table->oid, loads[i], err);
+             books_load_abandon(b, rec->table->oid, loads[i], err);
     }
     arena_free(a);
     return ok;
