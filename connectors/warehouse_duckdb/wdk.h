@@ -18,8 +18,9 @@ struct warehouse {
     char *wal_path; /* path + ".wal" */
     char *temp_directory;
     int64_t memory_limit;
-    bool listed; /* in the list of files this process has open */
-    bool reads;  /* opened by wdk_look: nothing is written */
+    bool listed;   /* in the list of files this process has open */
+    bool attached; /* the file is open in db */
+    bool reads;    /* opened by wdk_look: nothing is written */
     /* wdk_gate.c */
     pthread_mutex_t gate;
     pthread_cond_t gate_moved;

@@ -338,6 +338,7 @@ static bool attach(struct warehouse *w, struct error *err)
     ok = (w->reads || access(w->path, F_OK) == 0 || make_file(w, con, err)) &&
          attach_file(w, con, w->path, WDK_DATABASE, err);
     duckdb_disconnect(&con);
+    w->attached = ok;
     return ok;
 }
 
@@ -472,7 +473,7 @@ void wdk_close(struct warehouse *w)
         duckdb_close(&w->db); /* accepts NULL */
     else if (w->db != NULL) {
         /* So that a clean stop leaves one file, without a log. */
-        if (!wdk_connect(w, "close", &s, &err) || !wdk_checkpoint(s, &err))
+        if (w->attached && (!wdk_connect(w, "close", &s, &err) || !wdk_checkpoint(s, &err)))
             log_failure(LOG_WARN, "checkpoint of the DuckDB file at the end", &err);
         wdk_disconnect(s);
         duckdb_close(&w->db);
