@@ -63,6 +63,26 @@ static inline double bench_process_cpu(pid_t pid)
     return clock_getcpuclockid(pid, &id) == 0 ? bench_clock(id) : 0;
 }
 
+/*
+ * Processor seconds that all processors have worked since the machine started, those of other
+ * virtual machines too (steal): what is left of a time after our own processes' share is what
+ * others had.
+ */
+static inline double bench_busy(void)
+{
+    unsigned long long user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0,
+                       steal = 0;
+    FILE *f = fopen("/proc/stat", "r");
+
+    if (f != NULL) {
+        if (fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle,
+                   &wait, &irq, &soft, &steal) != 8)
+            user = 0;
+        fclose(f);
+    }
+    return (double)(user + nice + system + irq + soft + steal) / (double)sysconf(_SC_CLK_TCK);
+}
+
 /* The most memory that was resident, in MB: VmHWM. 0: it has ended. */
 static inline double bench_process_peak(pid_t pid)
 {

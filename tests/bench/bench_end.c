@@ -17,7 +17,8 @@
 #include "workload.h"
 
 #define REPETITIONS 5
-#define TIME_LIMIT_S 75 /* of one warehouse: then no more repetitions are begun */
+#define OTHERS_MOST 0.2 /* processors: a repetition that counts */
+#define TIME_LIMIT_S 60 /* of one warehouse: then no more repetitions are begun */
 
 enum kind { DUCKDB, POSTGRES };
 
@@ -36,6 +37,7 @@ struct end {
 /* What one run took. */
 struct run {
     double wall, cpu, walsender, server, peak_mb;
+    double others; /* processors that other programs had meanwhile */
     int64_t batch; /* rows, on average */
 };
 
@@ -99,6 +101,7 @@ static double server_cpu(const struct end *e)
 static void run_ours(struct end *e, struct run *r)
 {
     struct program *p = &e->program;
+    double us;
     pid_t walsender;
 
     rewind_all(e);
@@ -108,6 +111,8 @@ static void run_ours(struct end *e, struct run *r)
     r->cpu = bench_process_cpu(p->pid);
     walsender = slot_reader(e->control, e->slot);
     r->server = server_cpu(e);
+    us = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+    r->others = bench_busy();
     while (program_metric(p, "penstock_watermark_timestamp_seconds") < e->last_commit - 2e-6) {
         program_check(p);
         if (bench_now() - r->wall > 120)
@@ -118,6 +123,9 @@ static void run_ours(struct end *e, struct run *r)
     r->cpu = bench_process_cpu(p->pid) - r->cpu;
     r->walsender = bench_process_cpu(walsender);
     r->server = server_cpu(e) - r->server;
+    us = bench_clock(CLOCK_PROCESS_CPUTIME_ID) - us;
+    r->others = (bench_busy() - r->others - r->cpu - r->walsender - r->server - us) / r->wall;
+    r->others = r->others < 0 ? 0 : r->others;
     r->peak_mb = bench_process_peak(p->pid);
     r->batch = (int64_t)(program_metric(p, "penstock_sink_rows_total") /
                          program_metric(p, "penstock_sink_batches_total"));
@@ -280,7 +288,7 @@ static void fill(struct end *e)
 /* --- measuring --- */
 
 struct results {
-    struct bench_row rate, cpu, memory;
+    struct bench_row rate, left, cpu, memory;
 };
 
 static void note(const struct end *e, const struct run *r, const struct taken *log,
@@ -288,20 +296,33 @@ static void note(const struct end *e, const struct run *r, const struct taken *l
 {
     double n = (double)e->changes * 1e-6;
 
-    printf("%s: %.0fk rows/s in batches of %lld; us a row: ours %.2f, walsender %.2f, warehouse's "
+    printf("%s: %.0fk rows/s in batches of %lld; others had %.2f processors; us a row: ours %.2f, walsender %.2f, warehouse's "
            "server %.2f; bare: walsender %.2f, receiver %.2f, apply %.2f (wall %.2f)\n",
-           prefixes[e->kind], (double)e->changes / r->wall / 1000, (long long)r->batch, r->cpu / n,
+           prefixes[e->kind], (double)e->changes / r->wall / 1000, (long long)r->batch, r->others, r->cpu / n,
            r->walsender / n, r->server / n, log->walsender / n, log->receiver / n, b->cpu / n,
            b->wall / n);
     fflush(stdout);
 }
 
+static void add(struct results *res, const struct run *r, double n, double bare, double peak_mb)
+{
+    double others = r->others > 1.9 ? 1.9 : r->others;
+
+    bench_add(&res->rate, n / r->wall, 2 * n / bare);
+    bench_add(&res->left, n / r->wall, (2 - others) * n / bare);
+    bench_add(&res->cpu, (r->cpu + r->walsender + r->server) / n, bare / n);
+    bench_add(&res->memory, r->peak_mb, peak_mb);
+}
+
+/* Repetitions in which other programs had much of the processors count only if none is better. */
 static void measure(struct end *e, struct results *res)
 {
+    struct results disturbed = *res;
     double began = bench_now();
     int i;
 
-    for (i = 0; i < REPETITIONS && bench_now() - began < TIME_LIMIT_S; i++) {
+    for (i = 0; i < BENCH_MOST && res->rate.n < REPETITIONS && bench_now() - began < TIME_LIMIT_S;
+         i++) {
         struct run r;
         struct taken log;
         struct bare b;
@@ -314,12 +335,14 @@ static void measure(struct end *e, struct results *res)
         sched_setaffinity(0, sizeof(all), &all);
         run_bare(e, r.batch, &b);
         bare = log.walsender + log.receiver + b.cpu;
-        bench_add(&res->rate, (double)e->changes / r.wall, 2 * (double)e->changes / bare);
-        bench_add(&res->cpu, (r.cpu + r.walsender + r.server) / (double)e->changes,
-                  bare / (double)e->changes);
-        bench_add(&res->memory, r.peak_mb, b.peak_mb);
+        add(r.others <= OTHERS_MOST ? res : &disturbed, &r, (double)e->changes, bare, b.peak_mb);
         note(e, &r, &log, &b);
     }
+    if (res->rate.n == 0)
+        *res = disturbed;
+    res->rate.run = res->left.run = res->cpu.run = res->memory.run = i;
+    if (res->rate.n == disturbed.rate.n && res->rate.n > 0 && res->rate.ours[0] == disturbed.rate.ours[0])
+        puts("none counts, other programs had the processors; the disturbed ones:");
 }
 
 static const struct results forms[] = {
@@ -328,6 +351,10 @@ static const struct results forms[] = {
                          .scale = 1e-3,
                          .baseline = "ceiling of two processors",
                          .goal = ">= 0.6"},
+                .left = {.what = "the same, of what other programs left, DuckDB",
+                         .unit = "k rows/s",
+                         .scale = 1e-3,
+                         .baseline = "ceiling of what was left"},
                 .cpu = {.what = "CPU of all, Postgres to DuckDB",
                         .unit = "us/row",
                         .scale = 1e6,
@@ -341,7 +368,11 @@ static const struct results forms[] = {
                            .unit = "k rows/s",
                            .scale = 1e-3,
                            .baseline = "ceiling of two processors"},
-                  .cpu = {.what = "CPU of all, Postgres to Postgres",
+                .left = {.what = "the same, of what other programs left, Postgres",
+                         .unit = "k rows/s",
+                         .scale = 1e-3,
+                         .baseline = "ceiling of what was left"},
+                .cpu = {.what = "CPU of all, Postgres to Postgres",
                           .unit = "us/row",
                           .scale = 1e6,
                           .baseline = "bare loops"},
@@ -383,6 +414,7 @@ int main(int argc, char **argv)
         measure(&ends[k], &res);
         bench_head("baseline");
         bench_print(&res.rate);
+        bench_print(&res.left);
         bench_print(&res.cpu);
         bench_print(&res.memory);
     }
