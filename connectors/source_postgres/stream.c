@@ -267,10 +267,14 @@ static bool take_message(struct pg_stream *st, char *data, int len, const struct
     return send_status(st, err);
 }
 
-/* Reads once and hands on messages until none is left in libpq or the slice is over. */
+/*
+ * Reads once and hands on messages until none is left in libpq or the slice is over. What an
+ * encrypted connection has read already is not seen by poll: there it reads until nothing comes.
+ */
 static bool take_messages(struct pg_stream *st, int64_t slice_end, const struct change_sink *sink,
                           bool *got, bool *more, struct error *err)
 {
+    bool again = PQsslInUse(st->conn->pg) || PQgssEncInUse(st->conn->pg);
     bool read = false;
     int count = 0;
 
@@ -280,7 +284,7 @@ static bool take_messages(struct pg_stream *st, int64_t slice_end, const struct 
         bool ok;
 
         *more = false;
-        if (len == 0 && !read) {
+        if (len == 0 && (again || !read)) {
             if (!PQconsumeInput(st->conn->pg))
                 return stream_ended(st, err);
             read = true;

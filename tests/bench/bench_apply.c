@@ -21,6 +21,7 @@
 
 #define REPETITIONS 5
 #define BATCHES 8 /* of a repetition */
+#define TIME_LIMIT_S 20 /* of one row: then no more repetitions are begun */
 #define NCOLS 12
 
 enum kind { DUCKDB, POSTGRES };
@@ -382,9 +383,10 @@ static void measure(struct bench *b, const char *rate, const char *cpu, const ch
                           .baseline = "bare loop",
                           .goal = goal},
                      c = {.what = cpu, .unit = "us/row", .scale = 1e6, .baseline = "bare loop"};
+    double began = bench_now();
     int i, k;
 
-    for (i = 0; i < REPETITIONS; i++) {
+    for (i = 0; i < REPETITIONS && bench_now() - began < TIME_LIMIT_S; i++) {
         struct cost ours = {0}, bare = {0};
         double n = (double)(b->batch * BATCHES);
 
@@ -477,7 +479,7 @@ static void run(enum kind kind, int64_t table_rows, int64_t batch)
 
 int main(int argc, char **argv)
 {
-    int64_t rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 300000;
+    int64_t rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 200000;
 
     log_set_level(LOG_WARN);
     run(DUCKDB, rows, 10000);

@@ -18,9 +18,9 @@
 
 #include <sys/resource.h>
 
-#define REPETITIONS 5
+#define REPETITIONS 9
 #define BUSY_LEAST 0.9  /* of the time, the busier side: a repetition that counts */
-#define TIME_LIMIT_S 40 /* of one kind of socket: then no more repetitions are begun */
+#define TIME_LIMIT_S 25 /* of one kind of socket: then no more repetitions are begun */
 #define SEGMENT_BYTES ((size_t)64 * 1024)
 #define NOW_EVERY 64 /* rows between two looks at the clock, as in the service */
 
@@ -303,7 +303,7 @@ static void run(struct drain *d, bool tcp, int64_t rows)
 int main(int argc, char **argv)
 {
     static struct drain d;
-    int64_t rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 150000;
+    int64_t rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 100000;
 
     d.changes = 2 * rows;
     server_start(&d.server, true, workload_source);

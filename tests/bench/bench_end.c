@@ -18,7 +18,7 @@
 
 #define REPETITIONS 5
 #define OTHERS_MOST 0.2 /* processors: a repetition that counts */
-#define TIME_LIMIT_S 60 /* of one warehouse: then no more repetitions are begun */
+#define TIME_LIMIT_S 45 /* of one warehouse: then no more repetitions are begun */
 
 enum kind { DUCKDB, POSTGRES };
 
@@ -386,7 +386,7 @@ static const struct results forms[] = {
 int main(int argc, char **argv)
 {
     static struct end ends[2];
-    int64_t rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 200000;
+    int64_t rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 100000;
     int only = argc > 2 ? atoi(argv[2]) : -1;
     struct server *s = &ends[0].source, *w = &ends[0].warehouse;
     struct results res;

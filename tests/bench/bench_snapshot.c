@@ -11,9 +11,9 @@
 
 #include "util/clock.h"
 
-#define REPETITIONS 5
+#define REPETITIONS 9
 #define BUSY_LEAST 0.9
-#define TIME_LIMIT_S 40
+#define TIME_LIMIT_S 20
 
 static const struct source_ops *const ops = &source_postgres_ops;
 
@@ -169,7 +169,7 @@ int main(int argc, char **argv)
 {
     static struct copy c;
 
-    c.table_rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 500000;
+    c.table_rows = argc > 1 ? strtoll(argv[1], NULL, 10) : 250000;
     server_start(&c.server, false, workload_source);
     c.control = server_connect(&c.server, "");
     server_run(c.control, workload_table);
