@@ -2,8 +2,8 @@
 /*
  * Throw-away Postgres servers for a benchmark: each in a temporary folder, on a unix socket and, if
  * asked for, on loopback, run by an unprivileged user where we are root (it refuses root). They end
- * with us, also when we are killed, and leave nothing behind unless we were killed hard. A
- * folder for files of our own goes with them.
+ * with us and leave nothing behind, also when we are killed. A folder for files of our own goes
+ * with them.
  */
 #ifndef PENSTOCK_TESTS_BENCH_SERVER_H
 #define PENSTOCK_TESTS_BENCH_SERVER_H
@@ -77,12 +77,19 @@ static pid_t server_spawn(const struct server *s, const char *program, char *con
     _exit(127);
 }
 
+/*
+ * A process that outlives us: it removes the folders that it was told of when we are gone, however
+ * that came about. What runs in them ends with us by itself (PR_SET_PDEATHSIG).
+ */
+static int server_janitor = -1; /* where it is told */
+
 static int server_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
     (void)type;
     (void)ftw;
-    return remove(path);
+    remove(path);
+    return 0;
 }
 
 static void server_remove_folder(char *dir)
@@ -110,31 +117,57 @@ static void server_stop(void)
     server_remove_folder(server_folder);
 }
 
-static void server_signal(int sig)
+static void server_clean(int fd)
 {
-    exit(128 + sig); /* the benchmark has no state of its own that this could catch half made */
+    char dirs[8][64];
+    int n = 0, tries, i;
+    struct stat st;
+
+    while (n < 8 && read(fd, dirs[n], sizeof(dirs[n])) == (ssize_t)sizeof(dirs[n]))
+        n++;
+    for (i = 0; i < n; i++) {
+        for (tries = 0; tries < 100 && stat(dirs[i], &st) == 0; tries++) {
+            nftw(dirs[i], server_remove, 16, FTW_DEPTH | FTW_PHYS);
+            nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        }
+    }
 }
 
 static void server_at_exit(void)
 {
-    static bool done;
+    int fds[2];
 
-    if (done)
+    if (server_janitor >= 0)
         return;
-    done = true;
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        server_fail("no pipe");
+    if (fork() == 0) {
+        setsid();
+        close(fds[1]);
+        server_clean(fds[0]);
+        _exit(0);
+    }
+    close(fds[0]);
+    server_janitor = fds[1];
     atexit(server_stop);
-    signal(SIGINT, server_signal);
-    signal(SIGTERM, server_signal);
+}
+
+/* path: ended by XXXXXX. */
+static void server_make_folder(char path[64])
+{
+    server_at_exit();
+    if (mkdtemp(path) == NULL)
+        server_fail("no temporary folder");
+    if (write(server_janitor, path, 64) != 64)
+        server_fail("nobody cleans up");
 }
 
 /* A folder of ours that goes with the servers. */
 static inline const char *server_own_folder(void)
 {
     if (server_folder[0] == '\0') {
-        server_at_exit();
         snprintf(server_folder, sizeof(server_folder), "/tmp/penstock-bench-XXXXXX");
-        if (mkdtemp(server_folder) == NULL)
-            server_fail("no temporary folder");
+        server_make_folder(server_folder);
     }
     return server_folder;
 }
@@ -252,9 +285,7 @@ static void server_start(struct server *s, bool tcp, const char *const *settings
     s->tcp = tcp;
     s->port = server_free_port();
     snprintf(s->dir, sizeof(s->dir), "/tmp/penstock-bench-XXXXXX");
-    if (mkdtemp(s->dir) == NULL)
-        server_fail("no temporary folder");
-    server_at_exit();
+    server_make_folder(s->dir);
     for (i = 0; server_list[i] != NULL; i++)
         ;
     server_list[i] = s;
