@@ -74,7 +74,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/libduckdb.so
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/driver.h $(LIB) $(BUILD)/libduckdb.so
 	@mkdir -p $(@D)
 	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,$(abspath $(BUILD))
-$(BUILD)/bench/%: tests/bench/%.c $(LIB) $(BUILD)/libduckdb.so
+$(BUILD)/bench/%: tests/bench/%.c $(wildcard tests/bench/*.h) $(LIB) $(BUILD)/libduckdb.so
 	@mkdir -p $(@D)
 	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lavro -Wl,-rpath,$(abspath $(BUILD))
 

@@ -31,7 +31,7 @@ began=$(date +%s)
 
 echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) processors," \
     "$(uname -sr), $(date +%F), $(($(date +%s) - began)) s;" \
-    "$(ls -d /usr/lib/postgresql/*/bin/postgres | head -n 1 | xargs -I{} {} --version);" \
+    "$("$(ls /usr/lib/postgresql/*/bin/postgres | head -n 1)" --version);" \
     "$("$build/penstock" version | tr '\n' ' ')"
 echo
 echo "| what | ours, median | compared with, median | ratio (or ours): min / median / max | goal | repetitions that count |"

@@ -24,7 +24,7 @@
 #define WAIT_MS 500
 #define BULK_BYTES ((size_t)256 << 10)
 #define BULK_MAX_MS 250
-#define PAUSE_MS 5 /* of a stream that has nothing more to say just now */
+#define PAUSE_MS 5         /* of a stream that has nothing more to say just now */
 #define KEEP_OPEN_MS 15000 /* a piece's transaction is touched this often: it times out at 60 s */
 
 struct sink *sink_new(struct pipeline *p, struct queue *q)

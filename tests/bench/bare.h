@@ -16,8 +16,8 @@
 #include <libpq-fe.h>
 #include <sys/stat.h>
 
-#define BARE_COLUMNS                                                                               \
-    "id BIGINT, a INTEGER, b INTEGER, qty SMALLINT, amount DECIMAL(12,2), name VARCHAR, descr "    \
+#define BARE_COLUMNS                                                                            \
+    "id BIGINT, a INTEGER, b INTEGER, qty SMALLINT, amount DECIMAL(12,2), name VARCHAR, descr " \
     "VARCHAR, note VARCHAR, ts TIMESTAMPTZ, flag BOOLEAN, u UUID, j VARCHAR"
 #define BARE_NAMES "id, a, b, qty, amount, name, descr, note, ts, flag, u, j"
 #define BARE_CHECKPOINT ((off_t)128 << 20) /* of log, as in wdk_maintain.c */
@@ -50,9 +50,9 @@ static inline void bare_sql(struct bare_duckdb *d, const char *sql)
 static inline void bare_duckdb_types(struct bare_duckdb *d)
 {
     static const duckdb_type ids[13] = {
-        DUCKDB_TYPE_TINYINT, DUCKDB_TYPE_BIGINT,       DUCKDB_TYPE_INTEGER, DUCKDB_TYPE_INTEGER,
-        DUCKDB_TYPE_SMALLINT, DUCKDB_TYPE_DECIMAL,     DUCKDB_TYPE_VARCHAR, DUCKDB_TYPE_VARCHAR,
-        DUCKDB_TYPE_VARCHAR, DUCKDB_TYPE_TIMESTAMP_TZ, DUCKDB_TYPE_BOOLEAN, DUCKDB_TYPE_UUID,
+        DUCKDB_TYPE_TINYINT,  DUCKDB_TYPE_BIGINT,       DUCKDB_TYPE_INTEGER, DUCKDB_TYPE_INTEGER,
+        DUCKDB_TYPE_SMALLINT, DUCKDB_TYPE_DECIMAL,      DUCKDB_TYPE_VARCHAR, DUCKDB_TYPE_VARCHAR,
+        DUCKDB_TYPE_VARCHAR,  DUCKDB_TYPE_TIMESTAMP_TZ, DUCKDB_TYPE_BOOLEAN, DUCKDB_TYPE_UUID,
         DUCKDB_TYPE_VARCHAR};
     int i;
 

@@ -29,7 +29,9 @@ struct bench_row {
     const char *goal;     /* NULL: none */
     int n;
     double ours[BENCH_MOST], base[BENCH_MOST]; /* base 0: there is none */
-    int run; /* repetitions, with those that do not count; 0: as many as count */
+    int run;        /* repetitions, with those that do not count; 0: as many as count */
+    bool disturbed; /* none of these counts */
+    int samples;    /* of one repetition: ours holds the least, the median and the most of them */
 };
 
 static inline double bench_clock(clockid_t id)
@@ -166,8 +168,11 @@ static inline void bench_print(const struct bench_row *r)
     if (f == NULL)
         return;
     bench_cells(r, f, true);
-    fprintf(f, " %s | %d of %d |\n", r->goal != NULL ? r->goal : "", r->n,
-            r->run > 0 ? r->run : r->n);
+    fprintf(f, " %s | ", r->goal != NULL ? r->goal : "");
+    if (r->samples > 0)
+        fprintf(f, "%d rows |\n", r->samples);
+    else
+        fprintf(f, "%d of %d |\n", r->disturbed ? 0 : r->n, r->run > 0 ? r->run : r->n);
     fclose(f);
 }
 

@@ -20,7 +20,7 @@
 #include "warehouse_postgres/warehouse_postgres.h"
 
 #define REPETITIONS 5
-#define BATCHES 8 /* of a repetition */
+#define BATCHES 8       /* of a repetition */
 #define TIME_LIMIT_S 20 /* of one row: then no more repetitions are begun */
 #define NCOLS 12
 
@@ -297,7 +297,8 @@ struct cost {
 static void clocks(const struct cost *from, struct cost *to, pid_t server)
 {
     double wall = bench_now();
-    double cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID) + (server != 0 ? bench_process_cpu(server) : 0);
+    double cpu =
+        bench_clock(CLOCK_PROCESS_CPUTIME_ID) + (server != 0 ? bench_process_cpu(server) : 0);
 
     to->wall = from == NULL ? wall : wall - from->wall;
     to->cpu = from == NULL ? cpu : cpu - from->cpu;

@@ -275,6 +275,7 @@ static void measure(struct drain *d)
     if (good.rate.n == 0) {
         printf("none counts: the machine is busy; the disturbed ones:\n");
         good = disturbed;
+        good.rate.disturbed = good.bound.disturbed = good.receiver.disturbed = true;
     }
     good.rate.run = good.bound.run = good.receiver.run = count;
     print(&good);

@@ -55,9 +55,10 @@ static void *generate(void *arg)
         double due = began + (double)i / l->rate, now = bench_now();
 
         if (due > now)
-            nanosleep(&(struct timespec){.tv_sec = (time_t)(due - now),
-                                         .tv_nsec = (long)((due - now - (time_t)(due - now)) * 1e9)},
-                      NULL);
+            nanosleep(
+                &(struct timespec){.tv_sec = (time_t)(due - now),
+                                   .tv_nsec = (long)((due - now - (time_t)(due - now)) * 1e9)},
+                NULL);
         snprintf(id_text, sizeof(id_text), "%d", id);
         l->sent[id] = bench_now();
         r = PQexecPrepared(c, "one", 1, values, NULL, NULL, 0);
@@ -101,9 +102,9 @@ static void watch(struct line *l)
         program_check(&l->program);
         if (now > until)
             program_fail(&l->program, "rows do not come into the warehouse");
-        nanosleep(&(struct timespec){.tv_nsec = l->kind == DUCKDB ? ASK_DUCKDB_EVERY_NS
-                                                                  : ASK_EVERY_NS},
-                  NULL);
+        nanosleep(
+            &(struct timespec){.tv_nsec = l->kind == DUCKDB ? ASK_DUCKDB_EVERY_NS : ASK_EVERY_NS},
+            NULL);
     }
 }
 
@@ -128,15 +129,18 @@ static void measure(struct line *l, int rate, int count, const char *names[2], c
     for (i = 0; i < count; i++)
         took[i] = l->seen[l->first + i] - l->sent[l->first + i];
     qsort(took, (size_t)count, sizeof(*took), bench_compare);
+    bench_add(&p50, took[0], 0);
     bench_add(&p50, percentile(took, count, 0.5), 0);
+    bench_add(&p50, took[count - 1], 0);
     bench_add(&p99, percentile(took, count, 0.99), 0);
+    p50.samples = p99.samples = count;
     bench_print(&p50);
     if (rate >= 500)
         bench_print(&p99);
-    printf("  (%.0f a second committed; least %.1f, p90 %.1f, most %.1f ms; program %.0f %% of a "
+    printf("  (%.0f a second committed; p90 %.1f ms; program %.0f %% of a "
            "processor, all processes %.0f %%)\n",
-           count / (l->sent[l->first + count - 1] - l->sent[l->first] + 1.0 / rate), took[0] * 1e3,
-           percentile(took, count, 0.9) * 1e3, took[count - 1] * 1e3,
+           count / (l->sent[l->first + count - 1] - l->sent[l->first] + 1.0 / rate),
+           percentile(took, count, 0.9) * 1e3,
            (bench_process_cpu(l->program.pid) - cpu) / last * 100,
            (bench_busy() - busy) / last * 100);
     l->first += count;

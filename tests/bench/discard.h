@@ -22,8 +22,8 @@ static inline pid_t slot_reader(PGconn *control, const char *slot)
 {
     char sql[160], pid[32] = "";
 
-    snprintf(sql, sizeof(sql),
-             "SELECT active_pid FROM pg_replication_slots WHERE slot_name = '%s'", slot);
+    snprintf(sql, sizeof(sql), "SELECT active_pid FROM pg_replication_slots WHERE slot_name = '%s'",
+             slot);
     server_ask(control, sql, pid, sizeof(pid));
     return atoi(pid);
 }

@@ -63,14 +63,16 @@ static inline void program_configure(struct program *p, const struct server *fro
     f = fopen(path, "w");
     if (f == NULL)
         program_fail(p, "no configuration");
-    fprintf(f,
-            "service:\n  name: bench\n  data.dir: %s/data\n  listen: 127.0.0.1:%d\n  log.level: %s\n"
-            "connectors:\n  source:\n    connector.class: postgres\n    topic.prefix: %s\n"
-            "    database.hostname: %s\n    database.port: \"%d\"\n    database.user: postgres\n"
-            "    database.dbname: postgres\n    table.include.list: public\\.t\n"
-            "  warehouse:\n    connector.class: %s\n    topics.regex: %s\\..*\n"
-            "    connection.url: %s\n",
-            p->dir, p->port, getenv("PENSTOCK_BENCH_LOG") != NULL ? "debug" : "info", prefix, server_host(from, tcp), from->port, kind, prefix, url);
+    fprintf(
+        f,
+        "service:\n  name: bench\n  data.dir: %s/data\n  listen: 127.0.0.1:%d\n  log.level: %s\n"
+        "connectors:\n  source:\n    connector.class: postgres\n    topic.prefix: %s\n"
+        "    database.hostname: %s\n    database.port: \"%d\"\n    database.user: postgres\n"
+        "    database.dbname: postgres\n    table.include.list: public\\.t\n"
+        "  warehouse:\n    connector.class: %s\n    topics.regex: %s\\..*\n"
+        "    connection.url: %s\n",
+        p->dir, p->port, getenv("PENSTOCK_BENCH_LOG") != NULL ? "debug" : "info", prefix,
+        server_host(from, tcp), from->port, kind, prefix, url);
     fclose(f);
 }
 

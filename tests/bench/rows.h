@@ -53,30 +53,30 @@ static inline void row_make(struct row *r, int64_t id, int version, enum row_op 
     r->flag = (id + version) % 2 == 0;
     r->uuid[0] = h;
     r->uuid[1] = k;
-    r->amount.len =
-        (size_t)snprintf(r->amount.p, sizeof(r->amount.p), "%" PRId64 ".%02" PRId64,
-                         r->cents / 100, r->cents % 100);
-    r->name.len = (size_t)snprintf(r->name.p, sizeof(r->name.p),
-                                   "customer-%016" PRIx64 "%016" PRIx64, h, g);
+    r->amount.len = (size_t)snprintf(r->amount.p, sizeof(r->amount.p), "%" PRId64 ".%02" PRId64,
+                                     r->cents / 100, r->cents % 100);
+    r->name.len =
+        (size_t)snprintf(r->name.p, sizeof(r->name.p), "customer-%016" PRIx64 "%016" PRIx64, h, g);
     r->descr.len = (size_t)snprintf(r->descr.p, sizeof(r->descr.p), "descr %016" PRIx64 "%04x", g,
                                     (unsigned)(h & 0xffff));
     if (id % 7 == 0)
         r->descr.len = 0;
-    r->note.len = (size_t)snprintf(r->note.p, sizeof(r->note.p),
-                                   version > 0 ? "upd %016" PRIx64 "%016" PRIx64
-                                               : "note %016" PRIx64 "%016" PRIx64 "0123456789abcdef0123",
-                                   h, k);
+    r->note.len =
+        (size_t)snprintf(r->note.p, sizeof(r->note.p),
+                         version > 0 ? "upd %016" PRIx64 "%016" PRIx64
+                                     : "note %016" PRIx64 "%016" PRIx64 "0123456789abcdef0123",
+                         h, k);
     if (version == 0 && id % 3 == 0)
         r->note.len = 0;
-    r->u.len = (size_t)snprintf(r->u.p, sizeof(r->u.p), "%08x-%04x-%04x-%04x-%012" PRIx64,
-                                (unsigned)(h >> 32), (unsigned)(h >> 16 & 0xffff),
-                                (unsigned)(h & 0xffff), (unsigned)(k >> 48),
-                                k & UINT64_C(0xffffffffffff));
-    r->j.len = (size_t)snprintf(r->j.p, sizeof(r->j.p),
-                                "{\"k1\": %" PRId64 ", \"tag\": \"%016" PRIx64
-                                "\", \"addr\": {\"zip\": \"%05" PRId64
-                                "\", \"city\": \"Springfield\"}, \"tags\": [\"a\", \"bb\", \"ccc\"]}",
-                                id, g, id % 99999);
+    r->u.len =
+        (size_t)snprintf(r->u.p, sizeof(r->u.p), "%08x-%04x-%04x-%04x-%012" PRIx64,
+                         (unsigned)(h >> 32), (unsigned)(h >> 16 & 0xffff), (unsigned)(h & 0xffff),
+                         (unsigned)(k >> 48), k & UINT64_C(0xffffffffffff));
+    r->j.len = (size_t)snprintf(
+        r->j.p, sizeof(r->j.p),
+        "{\"k1\": %" PRId64 ", \"tag\": \"%016" PRIx64 "\", \"addr\": {\"zip\": \"%05" PRId64
+        "\", \"city\": \"Springfield\"}, \"tags\": [\"a\", \"bb\", \"ccc\"]}",
+        id, g, id % 99999);
 }
 
 #endif

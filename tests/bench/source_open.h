@@ -40,10 +40,21 @@ static inline void bench_source_open(struct bench_source *r, const struct server
     const struct source_ops *ops = &source_postgres_ops;
     const struct setting *const settings[] = {config_source_settings, ops->settings, NULL};
     char port[16];
-    const char *const pairs[] = {
-        "topic.prefix", "shop",          "database.hostname", server_host(s, tcp), "database.port",
-        port,           "database.user", "postgres",          "database.dbname",   "postgres",
-        "slot.name",    slot,            "publication.name",  slot,                NULL};
+    const char *const pairs[] = {"topic.prefix",
+                                 "shop",
+                                 "database.hostname",
+                                 server_host(s, tcp),
+                                 "database.port",
+                                 port,
+                                 "database.user",
+                                 "postgres",
+                                 "database.dbname",
+                                 "postgres",
+                                 "slot.name",
+                                 slot,
+                                 "publication.name",
+                                 slot,
+                                 NULL};
     struct source_identity id;
     struct error err = {0};
 

@@ -11,21 +11,20 @@
 
 #include <stdint.h>
 
-static const char *const workload_source[] = {"wal_level = logical",
-                                              "fsync = off",
-                                              "synchronous_commit = off",
-                                              "shared_buffers = 256MB",
-                                              "max_wal_size = 8GB",
-                                              "checkpoint_timeout = 1h",
-                                              "autovacuum = off",
-                                              "track_commit_timestamp = on",
-                                              "log_min_messages = error",
-                                              NULL};
+static const char *const workload_source[] = {
+    "wal_level = logical",      "fsync = off",
+    "synchronous_commit = off", "shared_buffers = 256MB",
+    "max_wal_size = 8GB",       "checkpoint_timeout = 1h",
+    "autovacuum = off",         "track_commit_timestamp = on",
+    "log_min_messages = error", NULL};
 
 /* The warehouse writes as it would: only the disk's flushes are left out, on both sides alike. */
-static const char *const workload_warehouse[] = {
-    "fsync = off",           "shared_buffers = 256MB", "max_wal_size = 8GB", "checkpoint_timeout = 1h",
-    "log_min_messages = error", NULL};
+static const char *const workload_warehouse[] = {"fsync = off",
+                                                 "shared_buffers = 256MB",
+                                                 "max_wal_size = 8GB",
+                                                 "checkpoint_timeout = 1h",
+                                                 "log_min_messages = error",
+                                                 NULL};
 
 static const char workload_table[] =
     "CREATE TABLE t (id bigint PRIMARY KEY, a int NOT NULL, b int, qty smallint, amount "
@@ -49,7 +48,6 @@ static const char workload_table[] =
     "amount = amount + 1, b = (id % 777)::int, note = 'upd ' || md5(id::text), ts = ts + interval "
     "'1 day', flag = NOT coalesce(flag, false) WHERE id BETWEEN p AND p + k - 1; COMMIT; "
     "p := p + k; END LOOP; END $$";
-
 
 static inline void workload_call(PGconn *c, const char *procedure, int64_t rows)
 {
