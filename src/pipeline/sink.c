@@ -11,6 +11,7 @@
  * again from the checkpoint.
  */
 #include "pipeline/batch.h"
+#include "pipeline/fresh.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -83,6 +84,8 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
         s->idle_seen = true;
         s->idle_urgent |= e->urgent;
         snprintf(s->idle, sizeof(s->idle), "%s", e->position);
+        if (!s->tx_open && !s->complete && !s->open) /* nothing before it waits */
+            fresh_reached(s->p, s->idle);
         return true;
     case EVENT_STOP:
         return sink_take_stop(s, e);

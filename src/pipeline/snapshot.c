@@ -21,7 +21,9 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #define MAX_WORKERS 16
 
@@ -373,6 +375,27 @@ static void worker_init(struct worker *w, struct snapshot *snap, int number)
     w->meta.lsn = (uint64_t)snap->s;
 }
 
+/* The connector's own thread looks meanwhile at what the source keeps. */
+static void join(struct snapshot *snap, pthread_t thread)
+{
+    struct pipeline *p = snap->p;
+    struct timespec until;
+
+    if (snap->books != &p->books) {
+        pthread_join(thread, NULL);
+        return;
+    }
+    p->first_load = true;
+    for (;;) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        if (pthread_timedjoin_np(thread, NULL, &until) != ETIMEDOUT)
+            break;
+        retained_look(p, false);
+    }
+    p->first_load = false;
+}
+
 static void run_workers(struct snapshot *snap, int n)
 {
     struct worker workers[MAX_WORKERS];
@@ -391,7 +414,7 @@ static void run_workers(struct snapshot *snap, int n)
     }
     for (i = 0; i < n; i++) {
         if (started[i])
-            pthread_join(workers[i].thread, NULL);
+            join(snap, workers[i].thread);
         worker_free(&workers[i]);
     }
 }

@@ -3,6 +3,7 @@
  * The stream: the connector's thread reads the log and fills the queue, the sink's thread empties
  * it; loads run beside them. Ends when asked to, when either side fails, or when a table stops.
  */
+#include "pipeline/fresh.h"
 #include "pipeline/load.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -87,6 +88,7 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
         goto out;
     }
     show_running(p);
+    fresh_commit(p, p->checkpoint.commit_us);
     p->warehouse_failed[0] = '\0';
     feed = feed_new(p, q, sink);
     read_ok = loads_start(&loads, p, feed, &read_err) && read_log(p, feed, sink, loads, &read_err);
