@@ -346,6 +346,11 @@ bool pipeline_ended(struct pipeline *p)
     return atomic_load(&p->ended);
 }
 
+bool pipeline_started(const struct pipeline *p)
+{
+    return p->started_once || p->checkpoint.found;
+}
+
 bool pipeline_live(struct pipeline *p)
 {
     return atomic_load(&p->live);

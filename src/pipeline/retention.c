@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#define SMOOTH_S 30.0     /* the rate forgets in about this time */
-#define MIN_MS 500        /* two looks closer than this tell nothing */
+#define SMOOTH_S 30.0 /* the rate forgets in about this time */
+#define MIN_MS 500    /* two looks closer than this tell nothing */
 #define HOUR_S 3600
 #define TIME_COUNTS_FROM 10 /* percent */
 
@@ -22,8 +22,7 @@ void retention_saw(struct retention *r, const struct mark *m, int64_t now_ms)
         return;
     if (r->seen && m->log_bytes >= r->log_bytes) { /* else another server's log */
         now = (double)(m->log_bytes - r->log_bytes) / seconds;
-        r->rate =
-            r->rate < 0 ? now : r->rate + (now - r->rate) * (seconds / (seconds + SMOOTH_S));
+        r->rate = r->rate < 0 ? now : r->rate + (now - r->rate) * (seconds / (seconds + SMOOTH_S));
     }
     r->seen = true;
     r->log_bytes = m->log_bytes;

@@ -292,6 +292,17 @@ bool service_ended(struct service *s)
     return s->npipelines > 0 && service_idle(s);
 }
 
+bool service_started(struct service *s)
+{
+    int i;
+
+    for (i = 0; i < s->npipelines; i++) {
+        if (pipeline_started(s->pipelines[i]))
+            return true;
+    }
+    return false;
+}
+
 bool service_live(struct service *s)
 {
     int i;

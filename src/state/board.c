@@ -349,15 +349,18 @@ void board_set_fresh(struct board *b, const char *connector, int64_t us)
 }
 
 void board_add_rows(struct board *b, const char *connector, const char *schema, const char *name,
-                    int64_t delta)
+                    int64_t delta, int64_t rows_total)
 {
     bool found;
     int at;
 
     pthread_mutex_lock(&b->lock);
     at = row_at(b, connector, schema, name, &found);
-    if (found)
+    if (found) {
         b->rows[at].rows += delta;
+        if (rows_total >= 0)
+            b->rows[at].rows_total = rows_total;
+    }
     pthread_mutex_unlock(&b->lock);
 }
 

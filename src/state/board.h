@@ -92,8 +92,10 @@ void board_set_mark(struct board *b, const char *connector, const struct board_m
 /* Of a sink: everything that its source had committed by then is known to be in the warehouse.
  * It does not go back. Wall clock, in us since 1970. */
 void board_set_fresh(struct board *b, const char *connector, int64_t us);
+/* More rows of a table that is being copied (fewer: they are copied again), and how many it will
+ * have, as far as is known now; below 0: as before. */
 void board_add_rows(struct board *b, const char *connector, const char *schema, const char *name,
-                    int64_t delta);
+                    int64_t delta, int64_t rows_total);
 /* Copies in arena a, connectors in the file's order, tables by connector, schema, name. */
 void board_connectors(struct board *b, struct arena *a, struct board_connector **out, int *n);
 void board_tables(struct board *b, struct arena *a, struct board_table **out, int *n);

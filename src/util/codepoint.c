@@ -30,11 +30,11 @@ struct range {
 static const struct range none[] = {{0x300, 0x36f},   {0x200b, 0x200f}, {0x202a, 0x202e},
                                     {0x2060, 0x2064}, {0x20d0, 0x20f0}, {0xfe00, 0xfe0f},
                                     {0xfe20, 0xfe2f}, {0xfeff, 0xfeff}};
-static const struct range wide[] = {
-    {0x1100, 0x115f},   {0x2e80, 0x303e},   {0x3041, 0xa4cf},   {0xa960, 0xa97f},
-    {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},
-    {0xffe0, 0xffe6},   {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff},
-    {0x20000, 0x2fffd}, {0x30000, 0x3fffd}};
+static const struct range wide[] = {{0x1100, 0x115f},   {0x2e80, 0x303e},   {0x3041, 0xa4cf},
+                                    {0xa960, 0xa97f},   {0xac00, 0xd7a3},   {0xf900, 0xfaff},
+                                    {0xfe30, 0xfe6f},   {0xff00, 0xff60},   {0xffe0, 0xffe6},
+                                    {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff},
+                                    {0x20000, 0x2fffd}, {0x30000, 0x3fffd}};
 
 static int in(uint32_t c, const struct range *list, size_t n)
 {
@@ -50,4 +50,21 @@ int codepoint_columns(uint32_t c)
     if (in(c, none, sizeof(none) / sizeof(none[0])))
         return 0;
     return in(c, wide, sizeof(wide) / sizeof(wide[0])) ? 2 : 1;
+}
+
+void codepoint_make_plain(char *text)
+{
+    while (*text != '\0') {
+        uint32_t c;
+        size_t n = codepoint_next(text, &c);
+
+        if (n == 0) {
+            *text++ = '?';
+            continue;
+        }
+        for (; n > 0; n--, text++) {
+            if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+                *text = ' ';
+        }
+    }
 }

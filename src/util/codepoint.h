@@ -11,5 +11,8 @@
 size_t codepoint_next(const char *p, uint32_t *out);
 /* 0 of what combines with the character before, 2 of what is wide (East Asian Width W and F). */
 int codepoint_columns(uint32_t c);
+/* In place, so that nobody's text forges a line or talks to a terminal: what controls one becomes
+ * a blank (C0, DEL, C1), what is no UTF-8 a question mark. */
+void codepoint_make_plain(char *text);
 
 #endif

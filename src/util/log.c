@@ -49,29 +49,6 @@ bool log_is_json(void)
     return atomic_load(&log_json);
 }
 
-/*
- * A server's message must neither forge a line nor talk to a terminal: what controls one becomes a
- * blank (C0, DEL, C1), what is no UTF-8 a question mark. In place, so never longer.
- */
-static void make_plain(char *text)
-{
-    unsigned char *p = (unsigned char *)text;
-
-    while (*p != '\0') {
-        size_t n = codepoint_next((const char *)p, NULL);
-
-        if (n == 0) {
-            *p = '?';
-            n = 1;
-        } else if (*p < 0x20 || *p == 0x7f) {
-            *p = ' ';
-        } else if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) {
-            p[0] = p[1] = ' ';
-        }
-        p += n;
-    }
-}
-
 /* Plain UTF-8: only two characters have to be escaped. Cut at size, between characters. */
 static size_t put_json(char *out, size_t size, const char *key, const char *value)
 {
@@ -131,10 +108,10 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    make_plain(text);
+    codepoint_make_plain(text); /* a server's message must not forge a line */
     if (log_connector != NULL) {
         snprintf(connector, sizeof(connector), "%s", log_connector);
-        make_plain(connector);
+        codepoint_make_plain(connector);
         who = connector;
     }
     clock_iso(clock_wall_us(), iso, sizeof(iso));
