@@ -100,15 +100,17 @@ static void put_words(struct words *w, int64_t rows, int64_t total, double rate)
         snprintf(w->total, sizeof(w->total), " of about %s",
                  grouped(total > rows ? total : rows, text, sizeof(text)));
         snprintf(w->percent, sizeof(w->percent), "%d %%",
-                 rows < total && percent > 99 ? 99 : percent > 100 ? 100 : percent);
+                 rows < total && percent > 99 ? 99
+                 : percent > 100              ? 100
+                                              : percent);
     }
     if (rate >= 0)
         snprintf(w->rate, sizeof(w->rate), "%s rows/s",
                  grouped((int64_t)(rate + 0.5), text, sizeof(text)));
     if (rate >= 1 && total > rows)
-        snprintf(w->left, sizeof(w->left), "about %s left",
-                 progress_duration((int64_t)((double)(total - rows) / rate) + 1, text,
-                                   sizeof(text)));
+        snprintf(
+            w->left, sizeof(w->left), "about %s left",
+            progress_duration((int64_t)((double)(total - rows) / rate) + 1, text, sizeof(text)));
 }
 
 /* "a, b, c" of those that are not empty. */

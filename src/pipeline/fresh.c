@@ -59,7 +59,8 @@ void fresh_saw(struct pipeline *p, const char *end, int64_t us)
         thin(f);
     snprintf(f->looks[f->nlooks].end, POSITION_SIZE, "%s", end);
     f->looks[f->nlooks++].us = us;
-    pass(p);
+    if (p->warehouse_failed[0] == '\0') /* who cannot be written to may be gone with all it had */
+        pass(p);
     now = f->us;
     memcpy(reached, f->reached, sizeof(reached));
     pthread_mutex_unlock(&p->lock);

@@ -100,8 +100,7 @@ static void test_live(void **state)
     expect(&v, 50, 24, "waiting: 3 s behind, connecting to x: Connection \n");
     v = live();
     v.stopped = 1;
-    expect(&v, 90, 24,
-           "live: 2.0 KB, 3 s behind; 1 stopped: see penstock status; 412 rows/s\n");
+    expect(&v, 90, 24, "live: 2.0 KB, 3 s behind; 1 stopped: see penstock status; 412 rows/s\n");
     expect(&v, 60, 24, "live: 2.0 KB, 3 s behind; 1 stopped: see penstock status\n");
     v = (struct progress_view){.warehouse = "w"};
     expect(&v, 80, 24, "connecting\n");
@@ -172,8 +171,10 @@ static void test_urls_without_passwords(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loading),    cmocka_unit_test(test_live),
-        cmocka_unit_test(test_any_screen), cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_any_screen),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_urls_without_passwords),
     };
 
