@@ -233,7 +233,7 @@ static void put_loading(struct buf *out, const struct progress_view *v, int colu
 static void put_live(struct buf *out, const struct progress_view *v, int columns)
 {
     char lag[96] = "", rate[48], commit[48] = "", tables[64], stopped[64], text[40], line[LINE];
-    char age[48] = "", to[160];
+    char age[48] = "", to[160], brief[160];
     time_t at = (time_t)(v->commit_us / 1000000);
     struct tm tm;
     int form;
@@ -250,13 +250,19 @@ static void put_live(struct buf *out, const struct progress_view *v, int columns
                  tm.tm_sec);
     snprintf(tables, sizeof(tables), "%d tables", v->tables - v->stopped);
     snprintf(to, sizeof(to), "to %s", v->warehouse);
+    snprintf(brief, sizeof(brief), "to %s",
+             strchr(v->warehouse, ':') ? strchr(v->warehouse, ':') + 1 : v->warehouse);
     put_stopped(v, stopped, sizeof(stopped));
-    for (form = 0; form < 6; form++) {
+    for (form = 0; form < 7; form++) {
         const char *parts[] = {lag,
-                               form < 5 ? stopped : NULL,
-                               form < 4 ? rate : NULL,
-                               form < 3 ? commit : NULL,
-                               form < 2 ? to : NULL,
+                               form < 6 ? stopped : NULL,
+                               form < 5 ? rate : NULL,
+                               form < 2   ? commit
+                               : form < 4 ? commit + (commit[0] != '\0' ? strlen("last ") : 0)
+                                          : NULL,
+                               form < 2   ? to
+                               : form < 3 ? brief
+                                          : NULL,
                                form < 1 ? tables : NULL};
         char all[LINE];
 

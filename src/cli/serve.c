@@ -51,23 +51,23 @@ static void drain(struct service *s, const struct config_file *cfg)
 }
 
 /* The warehouse's name for people: its URL's scheme and last part, never a secret. */
-static const char *warehouse_name(const struct config_file *cfg)
+static char *warehouse_name(const struct config_file *cfg)
 {
     for (int i = 0; i < cfg->nconnectors; i++) {
         const struct config_connector *c = &cfg->connectors[i];
-        const char *url, *end;
+        const char *url, *scheme, *last;
 
         if (c->warehouse == NULL)
             continue;
         url = config_string(c->config, "connection.url");
-        if (url == NULL)
-            return c->name;
-        if (strncmp(url, "duckdb:", 7) == 0)
-            return url;
-        end = strrchr(url, '/');
-        return end != NULL && strpbrk(end, "?@:=") == NULL ? end + 1 : c->name;
+        scheme = url != NULL ? strchr(url, ':') : NULL;
+        last = url != NULL ? strrchr(url, '/') : NULL;
+        last = last != NULL ? last + 1 : scheme != NULL ? scheme + 1 : "";
+        if (scheme == NULL || last[0] == '\0' || strpbrk(last, "?@=") != NULL)
+            return mem_strdup(c->name);
+        return mem_printf("%.*s:%s", (int)(scheme - url), url, last);
     }
-    return "no warehouse";
+    return mem_strdup("no warehouse");
 }
 
 /* For people at a terminal; for others the log says it. */
@@ -103,15 +103,18 @@ int serve(const struct config_file *cfg, const struct service_options *o, bool *
 {
     struct service *s = NULL;
     struct error err;
+    char *name;
     bool ok;
 
     catch_signals();
     if (!service_start(&s, cfg, o, &err))
         return cli_fail(&err, CLI_FAILED);
     log_info("listening url=http://127.0.0.1:%d", service_port(s));
-    progress_start(service_board(s), warehouse_name(cfg), cfg->from_urls);
+    name = warehouse_name(cfg);
+    progress_start(service_board(s), name, cfg->from_urls);
     tend(s, o);
     progress_stop();
+    mem_free(name);
     if (signals_seen > 0)
         drain(s, cfg);
     while (!service_idle(s)) /* cancelled: it is on its way */

@@ -9,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 
@@ -110,7 +111,7 @@ def test_many_tables_on_a_small_terminal(columns, rows, source, db, duck, tmp_pa
     t = terminal(args(source, db, duck), tmp_path, columns, rows)
     t.until("it is live", r"^live: 0 B, \d s behind")
     source.script("INSERT INTO t01 SELECT i, 'x' FROM generate_series(100, 500) i", db)
-    t.until("the commit", r"^live: .*(last commit \d\d:\d\d:\d\dZ|rows/s)$", 20)
+    t.until("the commit", r"^live: .*commit \d\d:\d\d:\d\dZ" if columns == 80 else r"^live: .*rows/s$", 20)
     loading = [f for f in t.frames if any(line.startswith("loading: ") for line in f)]
     assert loading
     for f in t.frames:  # whatever is drawn is drawn over: one line for all, at the foot
@@ -121,7 +122,8 @@ def test_many_tables_on_a_small_terminal(columns, rows, source, db, duck, tmp_pa
     assert any(re.search(r"loading: \d+(/| of )40 tables|loading: \d+/4[01]", line)
                for f in loading for line in f), loading[-1]
     assert all(len(line) < columns for f in t.frames for line in f if line.startswith(("l", "  p")))
-    assert "duckdb:" in t.raw.decode() or columns < 80
+    if columns == 80:
+        t.until("all of it", rf"^live: .* rows/s; (last )?commit .*Z; to .*{os.path.basename(duck)}", 5)
     assert t.interrupt() == 0
 
 
@@ -275,9 +277,10 @@ def test_a_directory_that_cannot_be_written(source, db, tmp_path):
     """As a user to whom rights apply."""
     if os.getuid() != 0:
         pytest.skip("needs root to become another user")
-    os.chmod(tmp_path, 0o755)
+    folder = tempfile.mkdtemp(dir=harness.base())
+    os.chmod(folder, 0o755)
     r = subprocess.run(harness.as_server_user() + [PENSTOCK, "sync", "--from", source.url(db), "--to",
-                                                   f"duckdb:{tmp_path}/w.duckdb"],
+                                                   f"duckdb:{folder}/w.duckdb"],
                        cwd="/", capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
     assert r.returncode == 1 and re.search("--to: the directory .* cannot be written", r.stderr), r.stderr
 

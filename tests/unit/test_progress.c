@@ -93,14 +93,17 @@ static void test_live(void **state)
     expect(&v, 120, 24,
            "live: 2.0 KB, 3 s behind; 412 rows/s; last commit 22:13:20Z; to duckdb:w.duckdb; 31 "
            "tables\n");
-    expect(&v, 79, 24, "live: 2.0 KB, 3 s behind; 412 rows/s; last commit 22:13:20Z\n");
+    expect(&v, 79, 24, "live: 2.0 KB, 3 s behind; 412 rows/s; commit 22:13:20Z; to w.duckdb\n");
+    expect(&v, 60, 24, "live: 2.0 KB, 3 s behind; 412 rows/s; commit 22:13:20Z\n");
     expect(&v, 40, 24, "live: 2.0 KB, 3 s behind; 412 rows/s\n");
     expect(&v, 30, 24, "live: 2.0 KB, 3 s behind\n");
     v.trouble = "connecting to x: Connection refused; to mend it: start it\nnow";
     expect(&v, 50, 24, "waiting: 3 s behind, connecting to x: Connection \n");
     v = live();
     v.stopped = 1;
-    expect(&v, 90, 24, "live: 2.0 KB, 3 s behind; 1 stopped: see penstock status; 412 rows/s\n");
+    expect(&v, 90, 24,
+           "live: 2.0 KB, 3 s behind; 1 stopped: see penstock status; 412 rows/s; commit "
+           "22:13:20Z\n");
     expect(&v, 60, 24, "live: 2.0 KB, 3 s behind; 1 stopped: see penstock status\n");
     v = (struct progress_view){.warehouse = "w"};
     expect(&v, 80, 24, "connecting\n");
