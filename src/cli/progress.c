@@ -45,7 +45,8 @@ bool progress_possible(void)
 {
     const char *term = getenv("TERM");
 
-    return isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
+    return !log_is_json() && isatty(STDERR_FILENO) == 1 && term != NULL &&
+           strcmp(term, "dumb") != 0;
 }
 
 /* The smaller of what the terminal says and what the environment asks for. */

@@ -84,7 +84,7 @@ const char *progress_duration(int64_t s, char *out, size_t size)
 
 /* Numbers as words, once for all forms of a line. */
 struct words {
-    char rows[32], total[48], percent[16], rate[48], left[64];
+    char rows[32], total[48], percent[16], rate[48], brief_rate[48], left[64];
 };
 
 static void put_words(struct words *w, int64_t rows, int64_t total, double rate)
@@ -104,9 +104,11 @@ static void put_words(struct words *w, int64_t rows, int64_t total, double rate)
                  : percent > 100              ? 100
                                               : percent);
     }
-    if (rate >= 0)
-        snprintf(w->rate, sizeof(w->rate), "%s rows/s",
-                 grouped((int64_t)(rate + 0.5), text, sizeof(text)));
+    if (rate >= 0) {
+        grouped((int64_t)(rate + 0.5), text, sizeof(text));
+        snprintf(w->rate, sizeof(w->rate), "%s rows/s", text);
+        snprintf(w->brief_rate, sizeof(w->brief_rate), "%s/s", text);
+    }
     if (rate >= 1 && total > rows)
         snprintf(
             w->left, sizeof(w->left), "about %s left",
@@ -174,11 +176,14 @@ static void put_table(struct buf *out, const struct progress_table *t, int name,
     int form, room = 0;
 
     put_words(&w, t->rows, t->total, t->rate);
-    snprintf(counted, sizeof(counted), "%s%s rows", w.rows, w.total);
-    for (form = 0; form < 4; form++) {
-        const char *parts[] = {form < 2 ? counted : NULL, w.percent, form == 0 ? w.rate : NULL,
-                               form < 3 ? w.left : NULL};
+    for (form = 0; form < 5; form++) {
+        const char *parts[] = {form < 2 ? counted : NULL, w.percent,
+                               form == 0  ? w.rate
+                               : form < 3 ? w.brief_rate
+                                          : NULL,
+                               form < 4 ? w.left : NULL};
 
+        snprintf(counted, sizeof(counted), "%s%s%s", w.rows, w.total, form == 0 ? " rows" : "");
         joined(line, sizeof(line), parts, 4, "  ");
         room = columns - 1 - 4 - progress_columns(line);
         if (room >= (name < SHORT_NAME ? name : SHORT_NAME))
@@ -207,21 +212,23 @@ static void put_loading(struct buf *out, const struct progress_view *v, int colu
 
     put_words(&w, v->rows, v->total, v->rate);
     put_stopped(v, stopped, sizeof(stopped));
-    for (form = 0; form < 5; form++) {
+    for (form = 0; form < 7; form++) {
         const char *parts[] = {head,
-                               form < 2 ? counted : NULL,
+                               form < 3 ? counted : NULL,
                                w.percent,
-                               form == 0 || form == 2 ? w.rate : NULL,
-                               form < 4 ? w.left : NULL,
-                               form == 0 || form == 3 ? stopped : NULL};
+                               form == 0  ? w.rate
+                               : form < 4 ? w.brief_rate
+                                          : NULL,
+                               form < 6 ? w.left : NULL,
+                               form == 0 || form == 4 ? stopped : NULL};
 
         snprintf(head, sizeof(head),
-                 form == 0  ? "loading: %d of %d tables copied"
-                 : form < 4 ? "loading: %d/%d tables"
-                            : "loading: %d/%d",
+                 form == 0               ? "loading: %d of %d tables copied"
+                 : form == 2 || form > 4 ? "loading: %d/%d"
+                                         : "loading: %d/%d tables",
                  v->copied, v->tables);
-        snprintf(counted, sizeof(counted), "%s%s rows", w.rows, w.total);
-        if (stopped[0] != '\0' && (form == 1 || form == 2))
+        snprintf(counted, sizeof(counted), "%s%s%s", w.rows, w.total, form == 0 ? " rows" : "");
+        if (stopped[0] != '\0' && form > 0 && form < 4)
             continue; /* that there are some is worth more than numbers */
         joined(line, sizeof(line), parts, 6, ", ");
         if (progress_columns(line) < columns)

@@ -27,8 +27,11 @@ static int run(const struct cli_args *args)
         error_hint(&err, "penstock sync --from postgres://USER:PW@HOST/DB --to duckdb:FILE");
         return cli_fail(&err, CLI_USAGE);
     }
-    if (!config_file_from_urls(&u, &cfg, &err))
-        return cli_fail(&err, CLI_USAGE);
+    if (!config_file_from_urls(&u, &cfg, &err)) {
+        cli_fail(&err, CLI_USAGE);
+        sync_check_other(&u);
+        return CLI_USAGE;
+    }
     o.next_free_port = u.listen == NULL;
     usable = sync_check(cfg);
     code = usable ? serve(cfg, &o, &started) : CLI_FAILED;

@@ -90,6 +90,19 @@ static void name_urls(struct error *err)
     buf_free(&out);
 }
 
+/* Says what is wrong with one side. True: nothing. */
+static bool check_side(const struct config_connector *c, char *identity, size_t size)
+{
+    struct error err = {0};
+
+    if (c->source != NULL ? check_source(c, identity, size, &err)
+                          : check_warehouse_side(c, identity, size, &err))
+        return true;
+    name_urls(&err);
+    cli_fail(&err, CLI_FAILED);
+    return false;
+}
+
 bool sync_check(const struct config_file *cfg)
 {
     char from[256] = "", to[256] = "";
@@ -98,14 +111,8 @@ bool sync_check(const struct config_file *cfg)
 
     for (i = 0; i < cfg->nconnectors; i++) {
         const struct config_connector *c = &cfg->connectors[i];
-        struct error err = {0};
 
-        if (c->source != NULL ? check_source(c, from, sizeof(from), &err)
-                              : check_warehouse_side(c, to, sizeof(to), &err))
-            continue;
-        name_urls(&err);
-        cli_fail(&err, CLI_FAILED);
-        ok = false;
+        ok = check_side(c, c->source != NULL ? from : to, sizeof(from)) && ok;
     }
     if (ok && strcmp(from, to) == 0) {
         struct error err = {0};
@@ -115,4 +122,23 @@ bool sync_check(const struct config_file *cfg)
         ok = false;
     }
     return ok;
+}
+
+void sync_check_other(const struct config_urls *u)
+{
+    struct config_urls with_from = {.from = u->from, .to = "duckdb:unused"};
+    struct config_urls with_to = {.from = "postgres:///unused", .to = u->to};
+    struct config_file *cfg = NULL;
+    struct error ignored;
+    char identity[256];
+    bool source = config_file_from_urls(&with_from, &cfg, &ignored);
+    int i;
+
+    if (!source && !config_file_from_urls(&with_to, &cfg, &ignored))
+        return;
+    for (i = 0; i < cfg->nconnectors; i++) {
+        if ((cfg->connectors[i].source != NULL) == source)
+            check_side(&cfg->connectors[i], identity, sizeof(identity));
+    }
+    config_file_free(cfg);
 }

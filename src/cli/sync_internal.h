@@ -11,6 +11,8 @@
  * on stderr. Nothing is made on either. False: one cannot, or they are the same database.
  */
 bool sync_check(const struct config_file *cfg);
+/* One of the URLs is none that can be used, which has been said: what is wrong with the other? */
+void sync_check_other(const struct config_urls *u);
 
 /* sync_end.c: what remains on both sides and here, and the commands to go on and to take it away,
  * on stderr; as the source says now. said: also that nothing does. */

@@ -157,6 +157,7 @@ bool feed_flush(struct feed *f, struct error *err)
             return false;
         retained_look(f->p, false);
     }
+    metric_set(METRIC_QUEUE_BYTES, f->p->o.sink_name, (int64_t)queue_bytes(f->queue));
     f->segment = segment_new();
     return true;
 }

@@ -285,6 +285,27 @@ def test_a_directory_that_cannot_be_written(source, db, tmp_path):
     assert r.returncode == 1 and re.search("--to: the directory .* cannot be written", r.stderr), r.stderr
 
 
+@pytest.mark.parametrize("url,to,says", [
+    ("mysql://u@h/d", "postgres://u@127.0.0.1:1/w", ["--from: mysql", "--to: cannot connect"]),
+    ("postgres://u@127.0.0.1:1/d", "ftp://h/x", ["--from: connecting to 127.0.0.1:1", "--to: ftp"])])
+def test_a_wrong_scheme_does_not_hide_the_other_side(url, to, says, tmp_path):
+    r = subprocess.run([PENSTOCK, "sync", "--from", url, "--to", to], cwd=tmp_path,
+                       capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    assert r.returncode == 2 and all(s in r.stderr for s in says), r.stderr
+    assert r.stderr.count("penstock: ") == 2 and os.listdir(tmp_path) == []
+
+
+def test_a_server_that_must_be_restarted_first(tmp_path):
+    s = harness.Postgres(wal_level="replica")
+    try:
+        r = subprocess.run([PENSTOCK, "sync", "--from", s.url(), "--to", "duckdb:w.duckdb"], cwd=tmp_path,
+                           capture_output=True, text=True, timeout=30, stdin=subprocess.PIPE)
+        assert r.returncode == 1 and "--from: " in r.stderr, r.stderr
+        assert "ALTER SYSTEM SET wal_level" in r.stderr and os.listdir(tmp_path) == []
+    finally:
+        s.stop()
+
+
 def test_wrong_schemes_are_both_said(tmp_path):
     r = subprocess.run([PENSTOCK, "sync", "--from", "mysql://u@h/d", "--to", "ftp://h/x"], cwd=tmp_path,
                        capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)

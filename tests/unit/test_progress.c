@@ -67,11 +67,11 @@ static void test_loading(void **state)
            "loading: 22 of 31 tables copied, 1,200,013 of about 5,000,028 rows, 24 %, 310,001 "
            "rows/s, about 13 s left\n");
     expect(&v, 80, 24,
-           "  public.orders  1,200,000 of about 5,000,000 rows  24 %  about 13 s left\n"
-           "loading: 22/31 tables, 1,200,013 of about 5,000,028 rows, 24 %, about 13 s left\n");
+           "  public.orders  1,200,000 of about 5,000,000  24 %  310,000/s  about 13 s left\n"
+           "loading: 22/31, 1,200,013 of about 5,000,028, 24 %, 310,001/s, about 13 s left\n");
     expect(&v, 40, 24,
            "  public.orders  24 %  about 13 s left\n"
-           "loading: 22/31, 24 %\n");
+           "loading: 22/31, 24 %, about 13 s left\n");
     v.stopped = 2;
     expect(&v, 78, 3,
            "loading: 22/31 tables, 24 %, about 13 s left, 2 stopped: see penstock status\n");
