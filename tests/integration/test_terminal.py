@@ -150,7 +150,7 @@ def test_columns_of_the_environment_count(source, db, duck, tmp_path, terminal):
     t.until("it is live", r"^live: 0 B, \d s behind$")
     assert t.interrupt() == 0
     assert b"\x1b[3" not in t.raw  # no colour
-    assert b"\x1b[J" in t.raw
+    assert b"\x1b[2K" in t.raw and b"\x1b[J" not in t.raw
 
 
 def test_colours_and_where_there_are_none(source, db, duck, tmp_path, terminal):
