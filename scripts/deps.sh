@@ -115,7 +115,7 @@ demo)
     ;;
 containers)
     # The image and docker-compose.yml are tested with them (tests/integration/test_compose.py).
-    apt_need podman podman-compose buildah runc debootstrap netavark aardvark-dns iptables
+    apt_need podman podman-compose catatonit buildah runc debootstrap netavark aardvark-dns iptables
     ;;
 lint)
     apt_need clang-format-14 cppcheck
