@@ -3,7 +3,7 @@
 # signals on: `docker stop` is SIGTERM, after which what is complete is applied.
 #
 #   docker build -t penstock .
-#   docker run -v ./penstock.yaml:/etc/penstock/penstock.yaml:ro -v penstock:/var/lib/penstock \
+#   docker run -v $PWD/penstock.yaml:/etc/penstock/penstock.yaml:ro -v penstock:/var/lib/penstock \
 #       -e PENSTOCK_TOKEN=... -p 127.0.0.1:8083:8083 penstock
 #
 # Relative paths of the file (data.dir, duckdb:warehouse.duckdb) are in /var/lib/penstock. To be

@@ -72,7 +72,10 @@ def ready():
         with open(f"{KEPT}/{name}", "w") as f:
             f.write(text)
     if podman("image", "exists", BASE, ok=None).returncode != 0:
-        base_image()
+        try:
+            base_image()
+        except AssertionError as e:
+            raise CannotRun(f"no base image could be made: {e}") from None
     r = podman("run", "--rm", "--network=none", BASE, "true", ok=None)
     if r.returncode != 0:
         raise CannotRun(f"podman cannot start a container here: {r.stderr[-1000:]}")
