@@ -22,13 +22,14 @@ ARG OPT=-O2
 RUN make -j"$(nproc)" OPT="$OPT"
 COPY README.md LICENSE ./
 COPY examples examples
-COPY scripts scripts
-# The package knows which libraries the program needs.
-RUN make deb OPT="$OPT" \
-    && dpkg-deb -x build/penstock_*.deb /out \
-    && dpkg-deb -f build/penstock_*.deb Depends >/out/usr/lib/penstock/depends \
+# What it is linked with, as Debian's packages; DuckDB's library is beside it.
+RUN make install OPT="$OPT" DESTDIR=/out PREFIX=/usr \
     && strip /out/usr/lib/penstock/penstock \
-    && rm -rf /out/lib /out/usr/share
+    && rm -rf /out/usr/share \
+    && mkdir debian && echo 'Source: penstock' >debian/control \
+    && dpkg-shlibdeps -O --ignore-missing-info -l/out/usr/lib/penstock /out/usr/lib/penstock/penstock \
+        | sed -n 's/^shlibs:Depends=//p' >/out/usr/lib/penstock/depends \
+    && test -s /out/usr/lib/penstock/depends
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="penstock" \
