@@ -104,7 +104,7 @@ class Trial:
                       f"{self.name}_{name}").stdout.strip()
 
     def log(self, service="penstock"):
-        r = podman("logs", self.container(service))
+        r = podman("logs", self.container(service), ok=None)
         return r.stdout + r.stderr
 
     def left(self):
@@ -119,6 +119,7 @@ def trial(image):
     t = Trial(image)
     yield t
     for s in reversed(SERVICES):
+        print(f"--- {s}\n{t.log(s)[-3000:]}")  # pytest shows it where the test failed
         podman("rm", "-f", "-v", "-t", "2", t.container(s), ok=None)
     for n in t.left():
         podman("network" if n.endswith("_default") else "volume", "rm", "-f", n, ok=None)
@@ -144,8 +145,13 @@ def test_the_image(image):
 def rows_move(trial):
     first = trial.query("SELECT max(id) FROM public.orders")[0][0]
     assert first >= 10000
-    wait_for("orders that arrive", lambda: trial.query("SELECT max(id) FROM public.orders")[0][0] > first,
-             20)
+    try:
+        wait_for("orders that arrive", lambda: trial.query("SELECT max(id) FROM public.orders")[0][0] > first,
+                 40, 0.3)
+    except AssertionError as e:
+        raise AssertionError(f"{e}; at the source: " + podman(
+            "exec", trial.container("shop"), "psql", "-U", "postgres", "shop", "-c", "SELECT max(id) FROM "
+            "orders; SELECT * FROM pg_stat_activity WHERE state <> 'idle'").stdout) from None
 
 
 def test_the_compose_file(trial):
