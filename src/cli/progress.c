@@ -22,12 +22,13 @@
 #include <unistd.h>
 
 #define DRAW_MS 250
-#define SMOOTH_S 3.0 /* rates forget in about this time */
+#define SMOOTH_S 3.0  /* rates forget in about this time */
+#define FIRST_MS 1000 /* so long it takes to tell one */
 
-/* What is remembered of a table. */
-struct seen {
-    int64_t rows;
-    double rate; /* below 0: it has not moved yet */
+/* How fast something grows. */
+struct pace {
+    int64_t rows, first_rows, first_ms; /* as it was when it first moved; 0: it has not */
+    double rate;                        /* below 0: not known yet */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of shown and drawn */
@@ -38,8 +39,8 @@ static struct board *progress_board;
 static const char *warehouse_name;
 static bool on_terminal, with_tables, coloured, was_loading;
 static struct map *tables_seen;
-static int64_t last_ms, last_rows;
-static double rate;
+static int64_t last_ms;
+static struct pace whole = {.rate = -1};
 
 bool progress_possible(void)
 {
@@ -95,17 +96,20 @@ static int rows_above(int columns)
     return n > 0 ? n - 1 : 0; /* the cursor stands at the end of the last one */
 }
 
-/* The lock is held. */
+/* The lock is held. Row by row: tmux keeps in its history what is cleared from the screen's top. */
 static void put_erase(struct buf *out, int columns)
 {
-    int up = drawn ? rows_above(columns) : 0;
+    int up = drawn ? rows_above(columns) : 0, i;
 
     if (!drawn)
         return;
     buf_puts(out, "\r");
     if (up > 0)
         buf_printf(out, "\033[%dA", up);
-    buf_puts(out, "\033[J");
+    for (i = 0; i <= up; i++)
+        buf_puts(out, i < up ? "\033[2K\033[B" : "\033[2K");
+    if (up > 0)
+        buf_printf(out, "\033[%dA", up);
 }
 
 /* What begins the last line tells how it stands: its first word has a colour. */
@@ -167,10 +171,10 @@ void progress_start(struct board *b, const char *warehouse, bool tables)
 
 /* --- what to show --- */
 
-static struct seen *seen_of(struct arena *a, const struct board_table *t)
+static struct pace *seen_of(struct arena *a, const struct board_table *t)
 {
     const char *key = arena_printf(a, "%s\n%s\n%s", t->connector, t->schema, t->name);
-    struct seen *s = map_get(tables_seen, key, strlen(key));
+    struct pace *s = map_get(tables_seen, key, strlen(key));
 
     if (s == NULL) {
         s = mem_calloc(1, sizeof(*s));
@@ -181,18 +185,23 @@ static struct seen *seen_of(struct arena *a, const struct board_table *t)
     return s;
 }
 
-static double smoothed(double was, int64_t more, int64_t ms)
+/* The first rate is that of a while since it moved, later ones forget slowly. */
+static void follow(struct pace *p, int64_t rows, int64_t now)
 {
-    double seconds = (double)ms / 1000, now = (double)more / seconds;
+    double seconds = (double)(now - last_ms) / 1000;
 
-    return was < 0 ? now : was + (now - was) * (seconds / (seconds + SMOOTH_S));
-}
+    if (p->rate >= 0 && last_ms > 0 && seconds > 0) {
+        double is = (double)(rows - p->rows) / seconds;
 
-static void follow(struct seen *s, const struct board_table *t, int64_t now)
-{
-    if (last_ms > 0 && now > last_ms && (s->rate >= 0 || t->rows > s->rows))
-        s->rate = smoothed(s->rate, t->rows - s->rows, now - last_ms);
-    s->rows = t->rows;
+        p->rate += (is - p->rate) * (seconds / (seconds + SMOOTH_S));
+        p->rate = p->rate < 0 ? 0 : p->rate;
+    } else if (p->rate < 0 && p->first_ms == 0 && rows > p->rows) {
+        p->first_ms = now;
+        p->first_rows = rows;
+    } else if (p->rate < 0 && p->first_ms > 0 && now - p->first_ms >= FIRST_MS) {
+        p->rate = (double)(rows - p->first_rows) * 1000 / (double)(now - p->first_ms);
+    }
+    p->rows = rows;
 }
 
 static void count_table(struct progress_view *v, const struct board_table *t)
@@ -223,9 +232,9 @@ static void view_tables(struct arena *a, struct progress_view *v, int64_t now)
 
     board_tables(progress_board, a, &t, &n);
     for (i = 0; i < n; i++) {
-        struct seen *s = seen_of(a, &t[i]);
+        struct pace *s = seen_of(a, &t[i]);
 
-        follow(s, &t[i], now);
+        follow(s, t[i].rows, now);
         count_table(v, &t[i]);
         if (!with_tables || t[i].state != TABLE_LOADING || v->nactive == PROGRESS_LINES ||
             t[i].rows == 0 || (t[i].rows_total >= 0 && t[i].rows >= t[i].rows_total))
@@ -266,13 +275,11 @@ static void view_connectors(struct arena *a, struct progress_view *v, int64_t no
         v->age_ms = 0;
     if (v->loading > 0) /* the batches' rows come by chunks: what is counted is smoother */
         rows = v->rows;
-    if (last_ms > 0 && now > last_ms && (v->loading > 0) == was_loading)
-        rate = smoothed(rate, rows - last_rows, now - last_ms);
-    else
-        rate = 0;
+    if ((v->loading > 0) != was_loading)
+        whole = (struct pace){.rows = rows, .rate = v->loading > 0 ? -1 : 0};
     was_loading = v->loading > 0;
-    last_rows = rows;
-    v->rate = rate;
+    follow(&whole, rows, now);
+    v->rate = whole.rate;
 }
 
 void progress_draw(void)
@@ -319,7 +326,7 @@ void progress_say(const char *line)
 
 void progress_stop(void)
 {
-    struct seen *s;
+    struct pace *s;
     size_t at = 0;
 
     if (progress_board == NULL)

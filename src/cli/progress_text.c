@@ -251,7 +251,7 @@ static void put_live(struct buf *out, const struct progress_view *v, int columns
     snprintf(lag, sizeof(lag), "%s%s behind",
              v->lag_bytes >= 0 ? progress_bytes(v->lag_bytes, text, sizeof(text)) : "", age);
     snprintf(rate, sizeof(rate), "%s rows/s",
-             grouped((int64_t)(v->rate + 0.5), text, sizeof(text)));
+             grouped((int64_t)(v->rate > 0 ? v->rate + 0.5 : 0), text, sizeof(text)));
     if (v->commit_us > 0 && gmtime_r(&at, &tm) != NULL)
         snprintf(commit, sizeof(commit), "last commit %02d:%02d:%02dZ", tm.tm_hour, tm.tm_min,
                  tm.tm_sec);
