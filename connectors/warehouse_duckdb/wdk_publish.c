@@ -202,6 +202,11 @@ static bool check_place(struct wdk_publisher *p, struct error *err)
     return ok;
 }
 
+bool wdk_publish_look(struct warehouse *w, struct error *err)
+{
+    return w->publisher == NULL || check_place(w->publisher, err);
+}
+
 /* In the transaction: nothing is published before the first checkpoint. */
 static bool has_rows(struct session *s, bool *has, struct error *err)
 {

@@ -49,6 +49,22 @@ static void check_source(struct check *c, struct check_pair *p)
     ops->close(s);
 }
 
+/* Slots have one name space for all of a server. */
+static void judge_slots(struct check *c, const struct check_pair *p)
+{
+    const struct source_identity *is = &p->plan.identity;
+    const struct check_pair *q;
+
+    for (q = c->pairs; is->system[0] != '\0' && is->mark[0] != '\0' && q < p; q++) {
+        if (strcmp(q->plan.identity.system, is->system) != 0 ||
+            strcmp(q->plan.identity.mark, is->mark) != 0)
+            continue;
+        findings_add(&c->findings, FINDING_STOPS, "source",
+                     "set another slot.name and publication.name for one of them",
+                     "connector %s reads slot %s, too", q->source->name, is->mark);
+    }
+}
+
 static void check_all(struct check *c)
 {
     int i;
@@ -61,7 +77,8 @@ static void check_all(struct check *c)
             continue;
         c->pairs[c->npairs].source = at;
         c->pairs[c->npairs].sink = sink_of(c->cfg, at);
-        check_source(c, &c->pairs[c->npairs++]);
+        check_source(c, &c->pairs[c->npairs]);
+        judge_slots(c, &c->pairs[c->npairs++]);
     }
     for (i = 0; i < c->cfg->nconnectors; i++) {
         if (c->cfg->connectors[i].warehouse != NULL)
