@@ -88,6 +88,22 @@ static void check_all(struct check *c)
 
 /* --- the report --- */
 
+/* Where the statement ends: a line's end, but not one inside of a quoted name or text. */
+static size_t statement_end(const char *sql, size_t n)
+{
+    char quote = '\0';
+    size_t i;
+
+    for (i = 0; i < n && (quote != '\0' || sql[i] != '\n'); i++) {
+        if (quote == '\0' && (sql[i] == '\'' || sql[i] == '"'))
+            quote = sql[i];
+        else if (sql[i] == quote)
+            quote = '\0';
+    }
+    return i;
+}
+
+/* One that were cut inside of a name would run what the name's owner wrote into it. */
 static json_t *statements(const struct finding *f)
 {
     json_t *list = json_array();
@@ -95,8 +111,7 @@ static json_t *statements(const struct finding *f)
 
     while (at < f->sql.len) {
         const char *line = (const char *)f->sql.data + at;
-        const char *end = memchr(line, '\n', f->sql.len - at);
-        size_t n = end != NULL ? (size_t)(end - line) : f->sql.len - at;
+        size_t n = statement_end(line, f->sql.len - at);
 
         json_array_append_new(list, json_stringn(line, n));
         at += n + 1;

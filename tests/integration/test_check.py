@@ -651,6 +651,37 @@ def test_managed_services_are_known_by_their_settings(run_folder, duck, service,
 
 # ---------------------------------------------------------------------------- the form
 
+HOSTILE = ['x"\nDROP TABLE public.victim; --\n', "GRANT SELECT ON victim TO evil; --", "\x1b[31m'\n;'"]
+
+
+def test_names_do_not_become_statements(source, db, duck):
+    """A name may hold anything: the statements that are printed are the ones that are meant, each
+    whole, and the terminal is not told anything by it."""
+    user = "r" + uuid.uuid4().hex[:10]
+    source.sql(f"CREATE ROLE {user} LOGIN REPLICATION", db)
+    source.script("CREATE TABLE victim (id int PRIMARY KEY)", db)
+    for name in HOSTILE:
+        q = '"' + name.replace('"', '""') + '"'
+        source.script(f"CREATE SCHEMA {q}; CREATE TABLE {q}.{q} (id int)", db)
+    try:
+        r = between(source, db, f"duckdb:{duck}", user=user, code=1)
+        sql = [s for f in r.findings for s in f["sql"] if f["subject"] != "source"]
+        for s in sql:
+            assert s.startswith(("GRANT USAGE ON SCHEMA ", "GRANT SELECT ON ", "ALTER TABLE ")), sql
+            source.script(s, db)  # each whole
+        assert source.sql("SELECT count(*) FROM victim", db) == [(0,)]
+        for name in HOSTILE:
+            q = '"' + name.replace('"', '""') + '"'
+            assert source.sql("SELECT has_table_privilege(%s, %s, 'SELECT')", db, (user, f"{q}.{q}")
+                              ) == [(True,)]
+        text = run("--from", source.url(db, user), "--to", f"duckdb:{duck}").stdout
+        assert "\x1b" not in text and "\\x1b[31m" in text
+        assert not [x for x in text.splitlines() if x.strip().startswith("DROP")]
+    finally:
+        source.sql(f"DROP OWNED BY {user}", db)
+        source.sql(f"DROP ROLE {user}", db)
+
+
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_lines_fit_the_terminal(source, db, duck, width):
     source.script(SHAPES, db)
