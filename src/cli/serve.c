@@ -13,6 +13,7 @@
 #include "state/desk.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/mem.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -43,12 +44,18 @@ static void catch_signals(void)
     sigaction(SIGINT, &sa, NULL);
 }
 
+struct last {
+    pthread_t thread;
+    bool runs;
+    atomic_bool over;
+};
+
 static void *end_at_last(void *arg)
 {
-    const atomic_bool *over = arg;
+    struct last *last = arg;
     int64_t until = clock_mono_ms() + LAST_MS;
 
-    while (!atomic_load(over)) {
+    while (!atomic_load(&last->over)) {
         if (clock_mono_ms() >= until && desk_asking() > 0) {
             log_warn("a query does not end although it was told to: the service ends without it");
             fflush(NULL);
@@ -59,10 +66,25 @@ static void *end_at_last(void *arg)
     return NULL;
 }
 
-static void drain(struct service *s)
+static void last_start(struct last *last)
+{
+    atomic_init(&last->over, false);
+    last->runs = pthread_create(&last->thread, NULL, end_at_last, last) == 0;
+}
+
+static void last_stop(struct last *last)
+{
+    atomic_store(&last->over, true);
+    if (last->runs)
+        pthread_join(last->thread, NULL);
+}
+
+static void drain(struct service *s, const struct config_file *cfg)
 {
     int64_t until = clock_mono_ms() + DRAIN_MS;
 
+    if (cfg->from_urls && progress_possible())
+        fputs("stopping: what is complete is applied\n", stderr);
     log_info("stopping: what is complete is applied");
     service_stop(s);
     while (!service_idle(s) && clock_mono_ms() < until && signals_seen < 2)
@@ -71,39 +93,82 @@ static void drain(struct service *s)
         service_cancel(s);
 }
 
-int serve(const struct config_file *cfg, const struct service_options *o)
+/* The warehouse's name for people: its URL's scheme and last part, never a secret. */
+static char *warehouse_name(const struct config_file *cfg)
 {
-    struct service *s = NULL;
-    struct error err;
-    atomic_bool over = false;
-    bool live_said = false;
-    bool watched = false;
-    pthread_t watch;
-    bool ok;
+    for (int i = 0; i < cfg->nconnectors; i++) {
+        const struct config_connector *c = &cfg->connectors[i];
+        const char *url, *scheme, *last;
 
-    catch_signals();
-    if (!service_start(&s, cfg, o, &err))
-        return cli_fail(&err, CLI_FAILED);
-    log_info("listening url=http://127.0.0.1:%d", service_port(s));
-    progress_start(service_board(s));
+        if (c->warehouse == NULL)
+            continue;
+        url = config_string(c->config, "connection.url");
+        scheme = url != NULL ? strchr(url, ':') : NULL;
+        last = url != NULL ? strrchr(url, '/') : NULL;
+        last = last != NULL ? last + 1 : scheme != NULL ? scheme + 1 : "";
+        if (scheme == NULL || last[0] == '\0' || strpbrk(last, "?@=") != NULL)
+            return mem_strdup(c->name);
+        return mem_printf("%.*s:%s", (int)(scheme - url), url, last);
+    }
+    return mem_strdup("no warehouse");
+}
+
+/* For people at a terminal; for others the log says it. */
+static void say(const struct service *s, int64_t began, bool live)
+{
+    char *line = live ? mem_printf("every table that can be is in the warehouse, after %lld s",
+                                   (long long)(clock_mono_ms() - began) / 1000)
+                      : mem_printf("listening on http://127.0.0.1:%d", service_port(s));
+
+    progress_say(line);
+    mem_free(line);
+}
+
+static void tend(struct service *s, const struct service_options *o)
+{
+    int64_t began = clock_mono_ms();
+    bool live_said = false;
+
+    say(s, began, false);
     while (signals_seen == 0 && !((o->once || o->fail_fast) && service_ended(s))) {
         clock_sleep_ms(STEP_MS);
         service_tend(s);
         progress_draw();
         if (!live_said && service_live(s)) {
             log_info("live: every table that can be is in the warehouse");
+            say(s, began, true);
             live_said = true;
         }
     }
+}
+
+int serve(const struct config_file *cfg, const struct service_options *o, bool *started)
+{
+    struct service *s = NULL;
+    struct last last = {0};
+    struct error err;
+    char *name;
+    bool ok;
+
+    catch_signals();
+    if (!service_start(&s, cfg, o, &err))
+        return cli_fail(&err, CLI_FAILED);
+    log_info("listening url=http://127.0.0.1:%d", service_port(s));
+    name = warehouse_name(cfg);
+    progress_start(service_board(s), name, cfg->from_urls);
+    tend(s, o);
     progress_stop();
+    mem_free(name);
     if (signals_seen > 0) {
-        watched = pthread_create(&watch, NULL, end_at_last, &over) == 0;
-        drain(s);
+        last_start(&last);
+        drain(s, cfg);
     }
+    while (!service_idle(s)) /* cancelled: it is on its way */
+        clock_sleep_ms(20);
+    if (started != NULL)
+        *started = service_started(s);
     ok = service_free(s, &err);
-    atomic_store(&over, true);
-    if (watched)
-        pthread_join(watch, NULL);
+    last_stop(&last);
     if (ok || signals_seen > 0)
         return CLI_OK;
     return cli_fail(&err, CLI_FAILED);
