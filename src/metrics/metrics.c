@@ -56,6 +56,12 @@ const struct metric_row metric_table[METRIC_COUNT + METRIC_FIXED] = {
                          "Times that a connector's task started again after a failure."},
     [METRIC_QUEUE_BYTES] = {"penstock_queue_bytes", METRIC_GAUGE, "connector", 1,
                             "Bytes of events waiting between source and sink."},
+    [METRIC_VERIFY_TABLES] = {"penstock_verify_tables_total", METRIC_COUNTER, "connector", 1,
+                              "Tables that were compared with the source's (penstock verify)."},
+    [METRIC_VERIFY_DIFFERENCES] = {"penstock_verify_differences_total", METRIC_COUNTER, "connector",
+                                   1,
+                                   "Rows in which the warehouse was found to differ from the "
+                                   "source (penstock verify)."},
     [METRIC_TABLE_STATE] = {"penstock_table_state", METRIC_GAUGE, "connector,table,state", 1,
                             "1 for the state that the table is in."},
     [METRIC_INFO] = {"penstock_info", METRIC_GAUGE, "version", 1, "Always 1; which build runs."},

@@ -18,13 +18,15 @@ enum metric {
     METRIC_SOURCE_RETAINED_BYTES, /* penstock_source_retained_bytes{connector} gauge */
     METRIC_SINK_ROWS,             /* penstock_sink_rows_total{connector}: rows merged or loaded */
     METRIC_SINK_BATCHES,          /* penstock_sink_batches_total{connector} */
-    METRIC_SINK_APPLY_US,    /* penstock_sink_apply_seconds_total{connector}, shown as seconds */
-    METRIC_SINK_COMMIT_TIME, /* penstock_watermark_timestamp_seconds{connector} gauge, stored in
-                                us: source commit time of the last commit in the warehouse */
-    METRIC_SINK_NULLED,      /* penstock_values_nulled_total{connector} */
-    METRIC_ROWS_WANTED,      /* penstock_rows_wanted{connector} gauge */
-    METRIC_RESTARTS,         /* penstock_restarts_total{connector} */
-    METRIC_QUEUE_BYTES,      /* penstock_queue_bytes{connector} gauge */
+    METRIC_SINK_APPLY_US,      /* penstock_sink_apply_seconds_total{connector}, shown as seconds */
+    METRIC_SINK_COMMIT_TIME,   /* penstock_watermark_timestamp_seconds{connector} gauge, stored in
+                                  us: source commit time of the last commit in the warehouse */
+    METRIC_SINK_NULLED,        /* penstock_values_nulled_total{connector} */
+    METRIC_ROWS_WANTED,        /* penstock_rows_wanted{connector} gauge */
+    METRIC_RESTARTS,           /* penstock_restarts_total{connector} */
+    METRIC_QUEUE_BYTES,        /* penstock_queue_bytes{connector} gauge */
+    METRIC_VERIFY_TABLES,      /* penstock_verify_tables_total{connector} */
+    METRIC_VERIFY_DIFFERENCES, /* penstock_verify_differences_total{connector} */
     METRIC_COUNT
 };
 

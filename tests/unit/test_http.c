@@ -99,7 +99,8 @@ static struct fixture *start(const char *token)
     fill(f);
     make_config(&f->service, "service", config_service_settings, pairs);
     f->requests = requests_new();
-    if (!http_start(&f->server, f->service, f->board, f->requests, f->desk, false, &f->port, &err))
+    if (!http_start(&f->server, f->service, f->board, f->requests, f->desk, f->verifications, false,
+                    &f->port, &err))
         fail_msg("%s", err.message);
     assert_true(f->port > 0);
     return f;
@@ -579,7 +580,7 @@ static void test_snapshots_of_what_ends(void **state)
     posts(f, "/v1/connectors/once/snapshots", NULL, 409, "once ends after its first load");
     posts(f, SHOP, NULL, 202, "\"id\":1");
     http_stop(f->server);
-    if (!http_start(&f->server, f->service, f->board, NULL, NULL, false, &f->port, &err))
+    if (!http_start(&f->server, f->service, f->board, NULL, NULL, NULL, false, &f->port, &err))
         fail_msg("%s", err.message);
     posts(f, SHOP, NULL, 409, "shop ends after its first load");
     stop(f);
@@ -764,7 +765,7 @@ static void try_listen(const char *listen_text, const char *token, bool next_fre
     bool ok;
 
     make_config(&service, "service", config_service_settings, pairs);
-    ok = http_start(&s, service, b, NULL, NULL, next_free, &port, &err);
+    ok = http_start(&s, service, b, NULL, NULL, NULL, next_free, &port, &err);
     if (ok != (words == NULL) || (words && strstr(err.message, words) == NULL))
         fail_msg("listen %s: %s", listen_text, ok ? "started" : err.message);
     if (!ok) {
