@@ -144,6 +144,8 @@ void sink_take_fetched(struct sink *s, const struct event *e);
 bool sink_wanted_give(struct sink *s, struct error *err);
 
 /* --- sink_verify.c: exact points for verification --- */
+/* How long the sink may wait for the next segment, at most. */
+int sink_verify_wait_ms(const struct sink *s, int ms);
 /* Is this segment, the next one, to be read later? */
 bool sink_verify_delays(struct sink *s, const struct segment *seg);
 /* Between two segments; and before a transaction begins. */

@@ -187,7 +187,7 @@ static enum queue_result next_segment(struct sink *s, struct segment **out)
     void *item = NULL;
 
     if (s->kept == NULL) {
-        r = queue_pop(s->queue, &item, wait_ms(s));
+        r = queue_pop(s->queue, &item, sink_verify_wait_ms(s, wait_ms(s)));
         if (r == QUEUE_OK)
             s->kept = item;
     }

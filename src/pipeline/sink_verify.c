@@ -9,6 +9,13 @@
 
 #include <stdio.h>
 
+#define LOOK_MS 10
+
+int sink_verify_wait_ms(const struct sink *s, int ms)
+{
+    return atomic_load(&s->p->verify->active) && ms > LOOK_MS ? LOOK_MS : ms;
+}
+
 bool sink_verify_delays(struct sink *s, const struct segment *seg)
 {
     const struct fence *f = &s->p->verify->fence;

@@ -208,6 +208,7 @@ static void let_go(struct verify *v)
 
     pthread_mutex_lock(&v->lock);
     v->running = false;
+    atomic_store(&v->sink.active, false);
     v->deadline_ms = 0;
     if (atomic_load(&v->broken) != VERIFY_GOES_ON) {
         src = v->src;
@@ -251,6 +252,7 @@ static bool take(struct verify *v)
     if (taken) {
         atomic_store(&v->broken, VERIFY_GOES_ON);
         v->running = true;
+        atomic_store(&v->sink.active, true);
     }
     pthread_mutex_unlock(&v->lock);
     return taken;

@@ -60,6 +60,7 @@ struct verify_repair {
 };
 
 struct verify_sink {
+    atomic_bool active; /* a verification runs: the sink looks often */
     struct fence fence;
     struct verify_repair repair;
 };
