@@ -89,15 +89,6 @@ bool wpg_view(struct session *s, struct error *err);
 bool wpg_scan(struct session *s, const char *schema, const char *table,
               const struct load_column *cols, int ncols, scan_row_fn *row, void *ctx,
               struct error *err);
-/* wpg_decode.c: from the binary form of a built-in type, by its oid, to a value of that kind. */
-enum wpg_form { WPG_FORM_BINARY, WPG_FORM_TEXT, WPG_FORM_NUMERIC, WPG_FORM_NONE };
-/* How a column of that type is asked for: as it is, as its own text, cast to numeric; NONE: no
- * value of the kind is kept in it. */
-enum wpg_form wpg_scan_form(enum type_kind kind, unsigned oid);
-/* len >= 0. What is made lies in scratch, the rest in p. False: bytes that are none of the type. */
-bool wpg_decode(enum type_kind kind, unsigned oid, enum wpg_form form, const char *p, size_t len,
-                struct arena *scratch, struct value *out);
-
 /* wpg_check.c */
 bool wpg_check(struct warehouse *w, const struct warehouse_wants *wants, struct findings *out,
                struct error *err);

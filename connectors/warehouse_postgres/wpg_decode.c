@@ -4,7 +4,9 @@
  * *_send; layouts as in wpg_encode.c, with which nothing is shared). Types without a form here are
  * read as their own text.
  */
-#include "warehouse_postgres/wpg.h"
+#include "warehouse_postgres/wpg_decode.h"
+
+#include "util/buf.h"
 
 #include <string.h>
 

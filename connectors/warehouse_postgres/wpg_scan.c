@@ -9,6 +9,7 @@
 #include "common/pg_error.h"
 #include "util/mem.h"
 #include "warehouse_postgres/wpg.h"
+#include "warehouse_postgres/wpg_decode.h"
 
 #include <string.h>
 

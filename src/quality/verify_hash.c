@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MurmurHash3_x64_128 with a 64-bit seed; blocks are read in the host's order, as no hash leaves
- * the process. */
+/* MurmurHash3_x64_128 with a 64-bit seed, mixed before it is used; blocks are read in the host's
+ * order, as no hash leaves the process. */
 #include "quality/verify_hash.h"
 
 #include <string.h>
@@ -35,7 +35,7 @@ static inline uint64_t mix2(uint64_t k)
 struct verify_hash verify_hash(const void *data, size_t len, uint64_t seed)
 {
     const uint8_t *p = data, *end = p + len / 16 * 16;
-    uint64_t h1 = seed, h2 = seed ^ C2, k[2];
+    uint64_t h1 = finish(seed ^ C1), h2 = finish(seed ^ C2), k[2];
 
     for (; p < end; p += 16) {
         memcpy(k, p, 16);

@@ -287,13 +287,18 @@ def test_versions_of_a_table(one):
     o.b.run("""CREATE TABLE t (id int PRIMARY KEY, a text, b int, c varchar(5), gone text);
         INSERT INTO t SELECT i, 'a' || i, i, 'c', 'g' FROM generate_series(1, 20) i;""", "public.t")
     o.b.sql("ALTER TABLE t RENAME a TO z", "ALTER TABLE t ADD n numeric(10,2) DEFAULT 1.50",
-            "ALTER TABLE t DROP gone", "ALTER TABLE t ALTER c TYPE varchar(9)")
+            "ALTER TABLE t ALTER c TYPE varchar(9)")
     t = tables(o.verify("--table", "public.t", code=0))["public.t"]  # no row has told yet
     assert "column n is not in the warehouse until" in t["note"]
-    assert "column gone was dropped at the source" in t["note"]
     o.b.sql("UPDATE t SET z = 'new' WHERE id = 3", "INSERT INTO t VALUES (50, 'x', 1, 'long one')")
     t = tables(o.verify("--table", "public.t", code=0))["public.t"]
     assert t["note"] is None and t["rows"]["warehouse"] == 21
+    o.b.sql("ALTER TABLE t DROP gone")
+    t = tables(o.verify("--table", "public.t", code=0))["public.t"]
+    assert "column gone was dropped at the source" in t["note"]
+    o.b.sql("UPDATE t SET b = 7 WHERE id = 8")
+    t = tables(o.verify("--table", "public.t", code=0))["public.t"]
+    assert t["note"] is None and o.b.loads("public.t") == 1
     o.damage("UPDATE public.t SET n = 1.51 WHERE id = 4", "UPDATE public.t SET z = 'no' WHERE id = 5")
     t = tables(o.verify("--table", "public.t", code=1))["public.t"]
     assert shown(t) == [("different", (("id", "4"),), ("n",)),
@@ -325,3 +330,192 @@ def test_values_that_were_replaced_by_null(both):
     o.damage("UPDATE public.t SET n = 1 WHERE id = 1", "UPDATE public.t SET n = NULL WHERE id = 2")
     t = tables(o.verify("--table", "public.t", code=1))["public.t"]
     assert shown(t) == [("different", (("id", "1"),), ("n",)), ("different", (("id", "2"),), ("n",))]
+
+
+# --- what goes wrong on the way ---
+
+def post(p, body, path="/v1/verifications", method="POST"):
+    import urllib.error
+    import urllib.request
+    req = urllib.request.Request(f"http://127.0.0.1:{p.port}{path}", method=method,
+                                 data=None if body is None else json.dumps(body).encode(),
+                                 headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(req, timeout=10) as r:
+            return r.status, json.loads(r.read()), r.headers
+    except urllib.error.HTTPError as e:
+        return e.code, json.loads(e.read()), e.headers
+
+
+def ended(p, i, timeout=30):
+    def over():
+        j = p.json(f"/v1/verifications/{i}")
+        return j if j["state"] not in ("waiting", "running") else None
+    return wait_for("the verification ends", over, timeout)
+
+
+def temporary_slots(source):
+    return source.sql("SELECT count(*) FROM pg_replication_slots WHERE temporary")[0][0]
+
+
+def test_rest(one):
+    o = one()
+    o.b.run(SHOP + """CREATE TABLE bad (id int PRIMARY KEY, _penstock_x int);""", *NAMES)
+    to = "to_" + o.kind
+    status, j, headers = post(o.p, {"connector": o.kind, "tables": [r"public\.(orders|NOTES)"],
+                                    "limit": 5})
+    assert status == 202 and headers["Location"] == f"/v1/verifications/{j['id']}"
+    assert j["connector"] == to and set(tables(j)) == {"public.orders", "public.notes"}
+    assert ended(o.p, j["id"])["equal"] is True
+    for body, code, says in (
+            ({"tables": ["public.order"]}, 404, "did you mean public.orders"),
+            ({"tables": ["public.(x"]}, 400, "tables"), ({"tables": []}, 400, "1 to 1000"),
+            ({"tables": "public.orders"}, 400, "array"), ({"repair": 1}, 400, "repair"),
+            ({"limit": 0}, 400, "limit"), ({"connector": "nobody"}, 404, "nobody"),
+            ({"table": "x"}, 400, "nothing else")):
+        status, j, _ = post(o.p, body)
+        assert status == code and says in j["detail"], (body, j)
+    assert post(o.p, None, "/v1/verifications/99", "DELETE")[0] == 404
+    assert o.p.get("/v1/verifications/x")[0] == 404
+    j = ended(o.p, post(o.p, {})[1]["id"])  # all tables, the refused one, too
+    assert j["equal"] is False and tables(j)["public.bad"]["state"] == "skipped"
+    assert "names that begin with _penstock_ are reserved" in tables(j)["public.bad"]["reason"]
+    assert [x["id"] for x in o.p.json("/v1/verifications")] == [1, 2]
+    r = subprocess.run(command(o.p, "--table", "public.order"), capture_output=True, text=True,
+                       timeout=60)
+    assert r.returncode == 1 and "did you mean public.orders" in r.stderr
+    assert o.b.metric("penstock_verify_tables_total") >= 6
+    for _ in range(20):  # the last sixteen are kept
+        ended(o.p, post(o.p, {"tables": ["public.empty"]})[1]["id"])
+    ids = [x["id"] for x in o.p.json("/v1/verifications")]
+    assert ids == list(range(7, 23))
+
+
+def test_a_table_that_is_loaded_again_meanwhile(one):
+    o = one()
+    o.b.run("""CREATE TABLE t (id int PRIMARY KEY, v text);
+        INSERT INTO t SELECT i, repeat('v', 200) FROM generate_series(1, 60000) i;""", "public.t")
+    for _ in range(3):
+        assert post(o.p, {"tables": ["public.t"]},
+                    f"/v1/connectors/to_{o.kind}/snapshots")[0] == 202
+        t = tables(o.verify("--table", "public.t"))["public.t"]
+        assert t["state"] == "equal" or "loaded again" in t["reason"] or "not live" in t["reason"], t
+    wait_for("loads", lambda: o.b.loads("public.t") >= 2, 60)
+    o.b.live("public.t")
+    o.verify("--table", "public.t", code=0)
+
+
+class Open:
+    """A transaction at the source that stays open: no slot's point can be made."""
+
+    def __init__(self, b):
+        self.c = b.source.connect(b.db, autocommit=False)
+        self.c.execute("SELECT txid_current()")
+        self.pid = self.c.info.backend_pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.c.close()
+
+
+def test_a_long_transaction_at_the_source(one):
+    o = one()
+    o.b.run(SHOP, *NAMES)
+    with Open(o.b) as t:
+        began = time.monotonic()
+        j = o.verify("--timeout", "1500", "--table", "public.orders", code=1)
+        assert j["state"] == "failed" and f"pid {t.pid}" in j["error"], j
+        assert time.monotonic() - began < 20 * SLOW
+        # The stream goes on, and a later verification is cancelled from the terminal.
+        o.b.sql("INSERT INTO orders VALUES (600, 'x', 1, NULL)")
+        c = subprocess.Popen(command(o.p, "--output", "json"), stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+        wait_for("it waits", lambda: "exact point" in str(
+            o.p.json("/v1/verifications")[-1]["doing"]), 20)
+        o.b.caught_up()
+        c.send_signal(signal.SIGINT)
+        out, err = c.communicate(timeout=20 * SLOW)
+        assert c.returncode == 1 and json.loads(out)["state"] == "cancelled", (out, err)
+        wait_for("no slot", lambda: temporary_slots(o.b.source) == 0, 20)
+        # One whose client is gone goes on; a stop of the service ends it.
+        c = subprocess.Popen(command(o.p), stdout=subprocess.DEVNULL)
+        wait_for("it waits", lambda: "exact point" in str(
+            o.p.json("/v1/verifications")[-1]["doing"]), 20)
+        c.kill()
+        c.wait(10)
+        assert o.p.json("/v1/verifications")[-1]["state"] == "running"
+        o.b.stop()
+        wait_for("no slot", lambda: temporary_slots(o.b.source) == 0, 20)
+    o.b.start().live(*NAMES)
+    o.verify(code=0)
+
+
+def test_killed_in_the_middle(one):
+    o = one()
+    o.b.run(BANK, "public.accounts", "public.journal", "public.churn")
+    with Load(o.b.source, o.b.db) as load:
+        for moment in (0.2, 0.5, 0.9):
+            post(o.p, {"repair": True})
+            time.sleep(moment)  # anywhere in it
+            o.p.kill9()
+            o.b.start().live("public.accounts", "public.journal", "public.churn")
+            wait_for("no slot", lambda: temporary_slots(o.b.source) == 0, 20)
+            assert o.p.json("/v1/verifications") == []
+        j = o.verify()
+        assert j["equal"] is True, j
+    assert not load.errors, load.errors
+    o.b.equal("public.accounts", "public.journal", "public.churn")
+
+
+def cut(server, db, like):
+    """Ends such a session as soon as there is one."""
+    with server.connect(db) as c:
+        wait_for("a session to be ended", lambda: c.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s",
+            (like,)).fetchall(), 30, interval=0.002)
+
+
+BIG = """CREATE TABLE t (id int PRIMARY KEY, v text);
+    INSERT INTO t SELECT i, md5(i::text) || repeat('v', 500) FROM generate_series(1, 60000) i;"""
+
+
+def test_the_source_is_lost_in_the_middle(one):
+    o = one()
+    o.b.run(BIG, "public.t")
+    i = post(o.p, {"tables": ["public.t"]})[1]["id"]
+    cut(o.b.source, o.b.db, "%reader%")
+    j = ended(o.p, i)
+    assert j["state"] == "failed" and "public.t: the source: " in j["error"], j
+    o.b.sql("INSERT INTO t VALUES (0, 'after')").caught_up()
+    assert "retrying" not in o.p.log()  # the stream never stopped
+    o.verify("--table", "public.t", code=0)
+
+
+def test_the_warehouse_is_lost_in_the_middle(both):
+    o = One(both, "postgres")
+    o.b.run(BIG, "public.t")
+    i = post(o.p, {"tables": ["public.t"]})[1]["id"]
+    cut(o.b.warehouse, o.b.wdb, "%:verify")
+    j = ended(o.p, i)
+    assert j["state"] == "failed" and "warehouse" in j["error"], j
+    o.b.sql("INSERT INTO t VALUES (0, 'after')").caught_up()
+    assert "retrying" not in o.p.log()
+    o.verify("--table", "public.t", code=0)
+
+
+def test_the_stream_is_lost_in_the_middle(one):
+    o = one()
+    o.b.run(BIG, "public.t")
+    with Open(o.b):
+        i = post(o.p, {"tables": ["public.t"]})[1]["id"]
+        wait_for("it waits", lambda: "exact point" in str(
+            o.p.json(f"/v1/verifications/{i}")["doing"]), 20)
+        waiting = post(o.p, {"tables": ["public.t"]})[1]["id"]
+        o.b.source.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
+                       "active_pid IS NOT NULL AND NOT temporary AND database = %s", o.b.db,
+                       (o.b.db,))
+        j = ended(o.p, i)
+        assert j["state"] == "failed" and "the stream has ended meanwhile" in j["error"], j
+    assert ended(o.p, waiting, 60)["equal"] is True  # the next attempt runs what waited

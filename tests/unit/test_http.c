@@ -32,6 +32,7 @@ struct fixture {
     struct board *board;
     struct requests *requests;
     struct desk *desk;
+    struct verifications *verifications;
     struct config *service, *shop;
     struct http_server *server;
     int port;
