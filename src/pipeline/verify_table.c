@@ -18,6 +18,7 @@
 
 #define ROOM 400000 /* rows of one pass */
 #define SAY_ROWS 16384
+#define SWAP_MS 10000
 #define KEY_SEED UINT64_C(0x9e3779b97f4a7c15)
 
 static const struct source_table *find(const struct source_table *tables, int n, uint32_t oid)
@@ -342,11 +343,10 @@ static bool skip(struct verify_result *out, const char *why)
     return true;
 }
 
-/* Its state, and why, as /v1/tables has it. */
-static bool skip_state(struct verify *v, const struct qualified *t, struct verify_result *out)
+/* As /v1/tables has it, in arena a; NULL: it is not there any more. */
+static const struct board_table *on_board(struct verify *v, struct arena *a,
+                                          const struct qualified *t)
 {
-    struct arena *a = arena_new("board");
-    const char *why = "the connector does not know it any more";
     struct board_table *list;
     int n, i;
 
@@ -354,36 +354,73 @@ static bool skip_state(struct verify *v, const struct qualified *t, struct verif
     for (i = 0; i < n; i++) {
         if (strcmp(list[i].connector, v->p->o.source_name) == 0 &&
             strcmp(list[i].schema, t->schema) == 0 && strcmp(list[i].name, t->name) == 0)
-            why = arena_printf(a, "it is not live but %s%s%s", table_state_name(list[i].state),
-                               list[i].reason != NULL ? ": " : "",
-                               list[i].reason != NULL ? list[i].reason : "");
+            return &list[i];
     }
-    skip(out, why);
+    return NULL;
+}
+
+static bool is_shown_live(struct verify *v, const struct qualified *t)
+{
+    struct arena *a = arena_new("board");
+    const struct board_table *b = on_board(v, a, t);
+    bool live = b != NULL && b->state == TABLE_LIVE;
+
+    arena_free(a);
+    return live;
+}
+
+/* Its state, and why. */
+static bool skip_state(struct verify *v, const struct qualified *t, struct verify_result *out)
+{
+    struct arena *a = arena_new("board");
+    const struct board_table *b = on_board(v, a, t);
+
+    if (b == NULL)
+        skip(out, "the connector does not know it any more");
+    else if (b->state == TABLE_LIVE)
+        skip(out, "another copy takes its place at this moment: verify again");
+    else
+        skip(out, arena_printf(a, "it is not live but %s%s%s", table_state_name(b->state),
+                               b->reason != NULL ? ": " : "", b->reason != NULL ? b->reason : ""));
     arena_free(a);
     return true;
+}
+
+/* A view of it while it is live; view->flow NULL: it is not. While another copy takes its place it
+ * is shown as live, and is not for a moment. */
+static bool view_live(struct verify *v, const struct qualified *t, struct verify_view *view,
+                      struct error *err)
+{
+    int64_t until = clock_mono_ms() + SWAP_MS;
+    struct flow *f;
+    size_t wanted;
+
+    memset(view, 0, sizeof(*view));
+    do {
+        f = verify_live(v, t->schema, t->name, &wanted);
+        if (f != NULL && !verify_view_open(v, f->table->oid, view, err))
+            return false;
+        if (view->flow != NULL)
+            return true;
+        verify_view_close(v, view);
+    } while (is_shown_live(v, t) && clock_mono_ms() < until && verify_rest(v, err));
+    return verify_goes_on(v, err);
 }
 
 bool verify_table(struct verify *v, const struct qualified *t, struct verify_result *out,
                   struct error *err)
 {
     struct verify_view view;
-    struct flow *f;
-    size_t wanted;
     bool ok;
 
     memset(out, 0, sizeof(*out));
     verifications_table(
         v->p->o.verifications, v->what.id, (int)(t - v->what.tables),
         json_pack("{s:s, s:s, s:s}", "schema", t->schema, "table", t->name, "state", "running"));
-    f = verify_live(v, t->schema, t->name, &wanted);
-    if (f == NULL)
-        return skip_state(v, t, out);
-    if (!verify_view_open(v, f->table->oid, &view, err))
+    if (!view_live(v, t, &view, err))
         return error_prefix(err, "%s.%s", t->schema, t->name);
-    if (view.flow == NULL) {
-        verify_view_close(v, &view);
+    if (view.flow == NULL)
         return skip_state(v, t, out);
-    }
     ok = compare(v, &view, t, out, err);
     verify_view_close(v, &view);
     if (ok) {

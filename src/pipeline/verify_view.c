@@ -232,7 +232,7 @@ bool verify_view_open(struct verify *v, uint32_t oid, struct verify_view *out, s
         ok = ask_fence(v, f, out, &missed, err);
         release_fence(v, f);
         if (ok && missed)
-            log_debug("verification: the stream passed the point delay_ms=%d", delay);
+            log_info("verification: the stream passed the point delay_ms=%d", delay);
     }
     if (ok && missed)
         ok = error_set(err, ERROR_RETRY,

@@ -453,20 +453,53 @@ def test_a_long_transaction_at_the_source(one):
 
 
 def test_killed_in_the_middle(one):
+    """Also in the middle of a repair: what was to be mended is mended later."""
     o = one()
     o.b.run(BANK, "public.accounts", "public.journal", "public.churn")
     with Load(o.b.source, o.b.db) as load:
-        for moment in (0.2, 0.5, 0.9):
+        for n, moment in enumerate((0.2, 0.6, 1.0, 1.4)):
+            o.damage(f"DELETE FROM public.accounts WHERE id BETWEEN {n * 20} AND {n * 20 + 9}",
+                     f"UPDATE public.accounts SET memo = 'x' WHERE id BETWEEN {100 + n} AND 109")
             post(o.p, {"repair": True})
             time.sleep(moment)  # anywhere in it
             o.p.kill9()
             o.b.start().live("public.accounts", "public.journal", "public.churn")
             wait_for("no slot", lambda: temporary_slots(o.b.source) == 0, 20)
             assert o.p.json("/v1/verifications") == []
-        j = o.verify()
+        j = o.verify("--repair")
         assert j["equal"] is True, j
     assert not load.errors, load.errors
     o.b.equal("public.accounts", "public.journal", "public.churn")
+
+
+class Slow(Proxy):
+    """Every connection but the stream's is slow."""
+    stream, slow = None, 0
+
+    def passes(self, link, way, data):
+        if b"START_REPLICATION" in data:
+            self.stream = link
+        if self.slow and link is not self.stream:
+            time.sleep(self.slow)
+        return super().passes(link, way, data)
+
+
+def test_a_source_that_answers_slowly(one):
+    """The point is known so late that the stream is past it: the sink lags by more then."""
+    o = one()
+    proxy = Slow(o.b.source.port)
+    o.p.config["connectors"]["to_" + o.kind]["database.port"] = str(proxy.port)
+    o.b.run(BANK, "public.accounts", "public.journal", "public.churn")
+    with Load(o.b.source, o.b.db) as load:
+        wait_for("the load", lambda: load.n > 50, 20)
+        proxy.slow = 0.15
+        j = o.verify("--table", "public.accounts")
+        proxy.slow = 0
+        assert j["equal"] is True, j
+        assert "the stream passed the point" in o.p.log()
+        assert o.verify()["equal"] is True
+    o.b.equal("public.accounts", "public.journal", "public.churn")
+    proxy.close()
 
 
 def cut(server, db, like):

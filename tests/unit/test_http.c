@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -810,12 +811,30 @@ static bool openapi_path(const char *line, char *out)
     return true;
 }
 
+/* "    post:" below a path -> "post"; false for another line. */
+static bool openapi_method(const char *line, char *out)
+{
+    static const char *const methods[] = {"get", "post", "put", "patch", "delete", NULL};
+    int i;
+
+    for (i = 0; methods[i] != NULL; i++) {
+        size_t n = strlen(methods[i]);
+
+        if (strncmp(line, "    ", 4) == 0 && strncmp(line + 4, methods[i], n) == 0 &&
+            strcmp(line + 4 + n, ":\n") == 0) {
+            strcpy(out, methods[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Every route is in schemas/openapi.yaml, and nothing else is. */
 static void test_openapi(void **state)
 {
     FILE *file = fopen("schemas/openapi.yaml", "r");
-    char line[512], path[512];
-    int paths = 0, routes = 0;
+    char line[512], path[512] = "", method[16];
+    int found = 0, routes = 0;
 
     (void)state;
     if (file == NULL)
@@ -823,18 +842,18 @@ static void test_openapi(void **state)
     while (fgets(line, sizeof(line), file)) {
         const struct api_route *r = api_routes;
 
-        if (!openapi_path(line, path))
+        if (openapi_path(line, path) || !openapi_method(line, method))
             continue;
-        while (r->method && strcmp(r->pattern, path) != 0)
+        while (r->method && (strcmp(r->pattern, path) != 0 || strcasecmp(r->method, method) != 0))
             r++;
         if (r->method == NULL)
-            fail_msg("schemas/openapi.yaml has a path that is not served: %s", path);
-        paths++;
+            fail_msg("schemas/openapi.yaml has what is not served: %s %s", method, path);
+        found++;
     }
     fclose(file);
     while (api_routes[routes].method)
         routes++;
-    assert_int_equal(paths, routes);
+    assert_int_equal(found, routes);
 }
 
 int main(void)
