@@ -14,6 +14,10 @@
 
 BUILD ?= build
 DEPS := .deps
+# As many jobs as processors, unless the caller says how many.
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 

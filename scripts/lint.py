@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 os.chdir(ROOT)
@@ -28,11 +29,16 @@ def check_format(sources):
 
 
 def check_headers(headers):
-    for h in headers:
-        r = subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+    def compile_alone(h):
+        return subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
                             "-fsyntax-only", "-iquote", "src", "-iquote", "connectors", "-isystem", ".deps/duckdb",
                             "-isystem", "/usr/include/postgresql", "-x", "c", "-"],
-                           input=f'#include "{os.path.abspath(h)}"\n', capture_output=True, text=True)
+                              input=f'#include "{os.path.abspath(h)}"\n', capture_output=True,
+                              text=True)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(compile_alone, headers))
+    for h, r in zip(headers, results):
         if r.returncode != 0 and not h.startswith("tests/"):
             bad.append(f"{h} does not compile alone:\n{r.stderr[:600]}")
 

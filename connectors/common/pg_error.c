@@ -18,7 +18,8 @@
 static const struct {
     const char *address, *password, *tls;
 } settings[PG_SIDES] = {
-    {"database.hostname and database.port", "database.password", "database.sslmode"},
+    {"database.hostname and database.port", "database.password",
+     "database.sslmode and database.sslrootcert"},
     {"connection.url", "connection.password, or a password in connection.url",
      "the sslmode and certificate parameters of connection.url"},
 };
@@ -266,6 +267,7 @@ static const struct {
     {"does not support SSL", CAUSE_TLS_REFUSED},
     {"certificate", CAUSE_TLS_REFUSED},
     {"private key file", CAUSE_TLS_REFUSED},
+    {"SSL error: ", CAUSE_TLS_REFUSED},
     {"does not match host name", CAUSE_TLS_REFUSED},
     {"channel binding", CAUSE_TLS_REFUSED},
     {"authentication method", CAUSE_TLS_REFUSED},

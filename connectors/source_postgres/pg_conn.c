@@ -110,12 +110,14 @@ static PGconn *start_connection(const struct pg_target *t, const char *role, boo
     PARAM("host", t->host);
     PARAM("port", port);
     PARAM("dbname", t->dbname);
-    if (t->user != NULL)
-        PARAM("user", t->user);
-    if (t->password != NULL)
-        PARAM("password", t->password);
-    if (t->sslmode != NULL)
-        PARAM("sslmode", t->sslmode);
+    /* Those that are NULL are libpq's to choose. */
+    PARAM("user", t->user);
+    PARAM("password", t->password);
+    PARAM("sslmode", t->tls.mode);
+    PARAM("sslrootcert", t->tls.rootcert);
+    PARAM("sslcert", t->tls.cert);
+    PARAM("sslkey", t->tls.key);
+    PARAM("sslpassword", t->tls.password);
     PARAM("client_encoding", "UTF8");
     PARAM("options", session_options);
     PARAM("application_name", app);

@@ -29,8 +29,10 @@ struct pg_target {
     const char *user; /* NULL: libpq's default, the name of the process's user */
     const char *password;
     const char *dbname;
-    const char *sslmode; /* NULL: libpq's default */
-    const char *name;    /* of the connector, for application_name */
+    struct {
+        const char *mode, *rootcert, *cert, *key, *password; /* NULL: libpq's default */
+    } tls;
+    const char *name; /* of the connector, for application_name */
     int port;
     struct pg_cancel *cancel;
 };

@@ -49,6 +49,19 @@ static const struct setting settings[] = {
      .type = SETTING_ENUM,
      .choices = "disable,allow,prefer,require,verify-ca,verify-full",
      .doc = "As libpq's sslmode. Default: prefer."},
+    {.name = "database.sslrootcert",
+     .type = SETTING_STRING,
+     .doc = "File with the certificates that may have signed the server's; `verify-ca` and "
+            "`verify-full` need it. Default: libpq's."},
+    {.name = "database.sslcert",
+     .type = SETTING_STRING,
+     .doc = "File with our own certificate, where the server asks for one."},
+    {.name = "database.sslkey",
+     .type = SETTING_STRING,
+     .doc = "File with our certificate's private key, readable by its owner only."},
+    {.name = "database.sslpassword",
+     .type = SETTING_PASSWORD,
+     .doc = "What the private key is encrypted with, where it is."},
     {.name = "slot.name",
      .type = SETTING_STRING,
      .doc = "The replication slot: lower-case letters, digits and _, 63 bytes at most. Default: "
@@ -192,7 +205,11 @@ static bool take_settings(struct source *s, struct error *err)
     s->target.user = config_string(cfg, "database.user");
     s->target.password = config_string(cfg, "database.password");
     s->target.dbname = config_string(cfg, "database.dbname");
-    s->target.sslmode = config_string(cfg, "database.sslmode");
+    s->target.tls.mode = config_string(cfg, "database.sslmode");
+    s->target.tls.rootcert = config_string(cfg, "database.sslrootcert");
+    s->target.tls.cert = config_string(cfg, "database.sslcert");
+    s->target.tls.key = config_string(cfg, "database.sslkey");
+    s->target.tls.password = config_string(cfg, "database.sslpassword");
     s->target.name = config_name(cfg);
     s->target.cancel = &s->cancel;
     return true;

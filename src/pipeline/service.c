@@ -4,6 +4,7 @@
 #include "api/http.h"
 #include "pipeline/wishes.h"
 #include "util/causes.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -14,6 +15,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define KEEP_AGAIN_MS 2000
 
 struct service {
     const struct config_file *cfg;
@@ -28,6 +31,8 @@ struct service {
     struct pipeline **pipelines;
     int npipelines;
     const char **paused; /* of each pipeline: its connector that is, as last told; or NULL */
+    int64_t keep_at;     /* monotonic ms: when who is paused is to be written down; 0: it is */
+    bool keep_failed;
 };
 
 static bool make_dir(const char *path, struct error *err)
@@ -252,10 +257,24 @@ static void tend_pipeline(struct service *s, int i)
     if (paused != s->paused[i]) {
         pipeline_pause(s->pipelines[i], paused);
         s->paused[i] = paused;
-        wishes_write(config_string(s->cfg->service, "data.dir"), s->board);
+        s->keep_at = clock_mono_ms();
     }
     if (board_take_restart(s->board, o->source_name) | board_take_restart(s->board, o->sink_name))
         pipeline_restart(s->pipelines[i]);
+}
+
+/* With a full disk it is tried again: the pause stands meanwhile. */
+static void keep_wishes(struct service *s)
+{
+    bool ok;
+
+    if (s->keep_at == 0 || clock_mono_ms() < s->keep_at)
+        return;
+    ok = wishes_write(config_string(s->cfg->service, "data.dir"), s->board, !s->keep_failed);
+    if (ok && s->keep_failed)
+        log_info("who is paused is written down, and stays so over a restart");
+    s->keep_failed = !ok;
+    s->keep_at = ok ? 0 : clock_mono_ms() + KEEP_AGAIN_MS;
 }
 
 void service_tend(struct service *s)
@@ -264,6 +283,7 @@ void service_tend(struct service *s)
 
     for (i = 0; i < s->npipelines; i++)
         tend_pipeline(s, i);
+    keep_wishes(s);
 }
 
 struct board *service_board(struct service *s)

@@ -48,7 +48,7 @@ static bool write_names(FILE *f, struct board *b)
     return ok;
 }
 
-void wishes_write(const char *data_dir, struct board *b)
+bool wishes_write(const char *data_dir, struct board *b, bool say)
 {
     char *path = file_of(data_dir, ""), *next = file_of(data_dir, ".next");
     FILE *f = fopen(next, "we");
@@ -56,8 +56,12 @@ void wishes_write(const char *data_dir, struct board *b)
 
     if (f != NULL && fclose(f) != 0)
         ok = false;
-    if (!ok || rename(next, path) != 0)
-        log_warn("who is paused is forgotten at the next start: %s: %s", path, strerror(errno));
+    ok = ok && rename(next, path) == 0;
+    if (!ok && say)
+        log_warn("who is paused cannot be written down, a restart would resume it: %s: %s: mend "
+                 "that, it is tried again all the time",
+                 path, strerror(errno));
     mem_free(next);
     mem_free(path);
+    return ok;
 }

@@ -7,8 +7,7 @@
 
 /* Tells the board. What is not there, or names no connector, counts for nothing. */
 void wishes_read(const char *data_dir, struct board *b);
-/* Writes those that the board has paused. A failure is logged: it is told again at the next change.
- */
-void wishes_write(const char *data_dir, struct board *b);
+/* Writes those that the board has paused. False: that failed, which is logged if say. */
+bool wishes_write(const char *data_dir, struct board *b, bool say);
 
 #endif

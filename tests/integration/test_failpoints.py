@@ -30,7 +30,7 @@ CHAINS = {
 }
 HELD = ["load.before-spool-sync", "spool.before-sync", "spool.after-sync", "load.spool-applied"]
 ELSEWHERE = HELD + ["spool.after-cut"]
-TOGETHER = 4  # deaths in one life
+TOGETHER = 8  # deaths in one life
 
 FENCE = "CREATE TABLE fence (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO fence VALUES (1, 0)"
 SCHEMA = """
