@@ -129,7 +129,10 @@ static void print_differences(FILE *out, const json_t *t)
     fputc('\n', out);
     put_name(out, t, 0);
     fputs(":\n", out);
-    json_array_foreach(list, i, each) print_difference(out, each);
+    json_array_foreach(list, i, each)
+    {
+        print_difference(out, each);
+    }
     if (json_is_true(json_object_get(t, "truncated")))
         fputs("  ... and more: raise --limit to see them\n", out);
 }
@@ -165,8 +168,14 @@ void verify_print(FILE *out, const json_t *j)
     }
     fprintf(out, "%-*s  %-9s %12s %12s %9s %9s %9s\n", width, "TABLE", "STATE", "SOURCE",
             "WAREHOUSE", "MISSING", "EXTRA", "DIFFERENT");
-    json_array_foreach(tables, i, t) print_table(out, t, width);
-    json_array_foreach(tables, i, t) print_differences(out, t);
+    json_array_foreach(tables, i, t)
+    {
+        print_table(out, t, width);
+    }
+    json_array_foreach(tables, i, t)
+    {
+        print_differences(out, t);
+    }
     fputc('\n', out);
     print_end(out, j);
 }
