@@ -233,6 +233,8 @@ static void run(struct verify *v)
     if (!ok)
         state = atomic_load(&v->broken) == VERIFY_CANCELLED ? VERIFICATION_CANCELLED
                                                             : VERIFICATION_FAILED;
+    if (!ok && atomic_load(&v->broken) == VERIFY_STOPPED)
+        verify_goes_on(v, &err); /* whatever it broke off */
     if (state == VERIFICATION_FAILED)
         log_failure(LOG_WARN, "verification failed", &err);
     else

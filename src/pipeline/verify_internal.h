@@ -51,6 +51,7 @@ struct verify_result {
     bool at_least;
     int64_t nulled; /* values that the warehouse's column cannot hold */
     size_t wanted;
+    bool rewritten; /* its rows lie in another file than the stream knows */
     struct buf note;
     json_t *differences; /* listed */
     int64_t listed;      /* rows that these are */
