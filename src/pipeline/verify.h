@@ -28,9 +28,9 @@ enum fence_state {
 
 struct fence {
     _Atomic int state;
-    int delay_ms;
+    _Atomic int delay_ms;
     uint32_t oid;            /* of the table */
-    int64_t s;               /* from FENCE_SET on */
+    _Atomic int64_t s;       /* from FENCE_SET on */
     struct session *session; /* to be given a view; the sink's while it is taking */
     /* The answer. */
     struct flow *flow;            /* the table's version; NULL: it is not live */

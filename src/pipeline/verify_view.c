@@ -5,6 +5,7 @@
  */
 #include "pipeline/verify_internal.h"
 
+#include "metrics/metrics.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -122,7 +123,7 @@ static bool timed_out(const struct verify *v)
 
 static void not_there(struct verify *v, struct error *err)
 {
-    int64_t lag = v->p->o.source->lag_bytes(v->p->src, v->p->checkpoint.position);
+    int64_t lag = metric_get(METRIC_SOURCE_LAG_BYTES, v->p->o.source_name);
 
     error_set(err, ERROR_RETRY,
               "the warehouse has not come to the point within %lld ms: it is %lld bytes of log "

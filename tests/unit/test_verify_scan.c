@@ -138,7 +138,8 @@ static void test_duckdb_view(void **state)
         assert_true(scan(f, "t", TYPE_INT32, &s));
         assert_int_equal(s.rows, 5000);
     }
-    s = (struct seen){.cancel_at = 10};
+    s.rows = 0;
+    s.cancel_at = 10;
     assert_false(scan(f, "t", TYPE_INT32, &s));
     assert_int_equal(f->err.kind, ERROR_RETRY);
     assert_true(s.rows < 5000);
