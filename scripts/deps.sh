@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what Penstock is built, tested or shown with, and says what it installs.
-# usage: deps.sh build|test DIR     (DIR: where downloaded parts are kept, ./.deps)
+# usage: deps.sh build|demo|lint|test|containers DIR     (DIR: where downloaded parts are kept, ./.deps)
 set -eu
 what=$1
 dir=$2
@@ -46,6 +46,7 @@ npm_tarball() {
     if [ -f "$4" ] && [ "$(openssl dgst -sha512 -binary "$4" | base64 -w0)" = "$3" ]; then
         return 0
     fi
+    command -v npm >/dev/null 2>&1 || apt_need npm
     say "fetching $1 $2 from npm"
     tmp=$(mktemp -d)
     (cd "$tmp" && npm pack --silent "$1@$2" >/dev/null)
@@ -106,12 +107,15 @@ case $what in
 build)
     apt_need gcc make dpkg-dev pkg-config libc6-dev libpq-dev libcurl4-openssl-dev libjansson-dev libssl-dev libyaml-dev \
         libpcre2-dev libsqlite3-dev libmicrohttpd-dev openssl ca-certificates
-    command -v npm >/dev/null 2>&1 || apt_need npm
     duckdb
     touch "$dir/stamp"
     ;;
 demo)
     apt_need postgresql
+    ;;
+containers)
+    # The image and docker-compose.yml are tested with them (tests/integration/test_compose.py).
+    apt_need podman podman-compose catatonit buildah runc debootstrap netavark aardvark-dns iptables
     ;;
 lint)
     apt_need clang-format-14 cppcheck
@@ -125,7 +129,7 @@ test)
     embedded_postgres 18 18.4.0-beta.17 jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==
     ;;
 *)
-    say "usage: deps.sh build|demo|lint|test DIR"
+    say "usage: deps.sh build|demo|lint|test|containers DIR"
     exit 2
     ;;
 esac

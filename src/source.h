@@ -44,6 +44,11 @@ struct mark {
     int64_t retained_bytes;       /* log kept for us; -1 unknown */
     int64_t unconfirmed_bytes;    /* of it, behind position: what we have not acknowledged; -1 */
     int64_t safe_bytes;           /* that may still be written until it is lost; -1: no limit */
+    int64_t limit_bytes;          /* what the server keeps at most for it; -1: no limit */
+    int64_t log_bytes;            /* all log that was ever written, for its growth; -1 */
+    int64_t idle_left_s;          /* until it is lost because nobody reads it; -1: not at all */
+    char status[16];              /* the server's word: "reserved", "extended", "unreserved", .. */
+    char end[POSITION_SIZE];      /* of the source's log, of which all before is durable, or "" */
     char oldest[256]; /* the oldest transaction at the source that is still open, or "" */
     int active_pid;   /* 0: nobody reads it */
 };

@@ -28,6 +28,10 @@ enum {
     S_RETAINED,
     S_UNCONFIRMED,
     S_SAFE,
+    S_LIMIT,
+    S_END,
+    S_WRITTEN,
+    S_IDLE_LEFT,
     S_OLDEST,
     S_INVALID
 };
@@ -46,6 +50,19 @@ static const char oldest_sql[] =
     "SELECT NULL, owner, gid, NULL, date_trunc('second', clock_timestamp() - prepared), "
     "transaction "
     "FROM pg_catalog.pg_prepared_xacts) o ORDER BY pg_catalog.age(o.xid) DESC LIMIT 1), ";
+
+/* The limit is none at -1; the end is that of what is durable: what a keepalive can announce. */
+static const char limit_sql[] =
+    "(SELECT setting::bigint * 1048576 FROM pg_catalog.pg_settings WHERE "
+    "name = 'max_slot_wal_keep_size' AND setting::bigint >= 0), pg_current_wal_flush_lsn(), "
+    "pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint, ";
+
+/* PostgreSQL 18: a slot that nobody has read for so long is given up at the next checkpoint. */
+static const char idle_left_sql[] =
+    "(SELECT setting::bigint * CASE unit WHEN 'min' THEN 60 ELSE 1 END - "
+    "extract(epoch FROM clock_timestamp() - inactive_since)::bigint FROM pg_catalog.pg_settings "
+    "WHERE name = 'idle_replication_slot_timeout' AND setting::bigint > 0 AND active_pid IS "
+    "NULL), ";
 
 /* No longer than the stream can do without us; who does not answer in time is left. */
 static bool ask(struct source *s, struct pg_conn *c, const char *sql, PGresult **res,
@@ -76,6 +93,8 @@ static bool query_slot(struct source *s, PGresult **res, struct error *err)
                    "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint, "
                    "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint, "
                    "safe_wal_size, ");
+    buf_puts(&sql, limit_sql);
+    buf_puts(&sql, s->facts.version >= 180000 ? idle_left_sql : "NULL, ");
     buf_puts(&sql, oldest_sql);
     buf_puts(&sql, s->facts.version >= 170000 ? "invalidation_reason" : "NULL");
     buf_puts(&sql, " FROM pg_catalog.pg_replication_slots WHERE slot_name = ");
@@ -104,6 +123,17 @@ static bool check_kind(const struct source *s, const PGresult *res, struct error
     return error_fill(err, "slot", slot);
 }
 
+/* -1: NULL. Past a limit (the server says so with a negative number) nothing is left: 0. */
+static int64_t known(const PGresult *res, int column)
+{
+    int64_t v;
+
+    if (PQgetisnull(res, 0, column))
+        return -1;
+    v = pg_int(res, 0, column);
+    return v < 0 ? 0 : v;
+}
+
 bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
 {
     PGresult *res = NULL;
@@ -112,6 +142,7 @@ bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
     memset(m, 0, sizeof(*m));
     m->state = MARK_MISSING;
     m->retained_bytes = m->unconfirmed_bytes = m->safe_bytes = -1;
+    m->limit_bytes = m->log_bytes = m->idle_left_s = -1;
     if (!query_slot(s, &res, err))
         return false;
     if (PQntuples(res) == 0) {
@@ -121,12 +152,14 @@ bool slot_mark_read(struct source *s, struct mark *m, struct error *err)
     if (!check_kind(s, res, err))
         goto out;
     m->active_pid = (int)pg_int(res, 0, S_PID);
-    if (!PQgetisnull(res, 0, S_RETAINED))
-        m->retained_bytes = pg_int(res, 0, S_RETAINED);
-    if (!PQgetisnull(res, 0, S_UNCONFIRMED))
-        m->unconfirmed_bytes = pg_int(res, 0, S_UNCONFIRMED);
-    if (!PQgetisnull(res, 0, S_SAFE))
-        m->safe_bytes = pg_int(res, 0, S_SAFE);
+    m->retained_bytes = known(res, S_RETAINED);
+    m->unconfirmed_bytes = known(res, S_UNCONFIRMED);
+    m->safe_bytes = known(res, S_SAFE);
+    m->limit_bytes = known(res, S_LIMIT);
+    m->log_bytes = known(res, S_WRITTEN);
+    m->idle_left_s = known(res, S_IDLE_LEFT);
+    snprintf(m->status, sizeof(m->status), "%s", PQgetvalue(res, 0, S_STATUS));
+    snprintf(m->end, sizeof(m->end), "%s", PQgetvalue(res, 0, S_END));
     snprintf(m->oldest, sizeof(m->oldest), "%s", PQgetvalue(res, 0, S_OLDEST));
     snprintf(m->position, sizeof(m->position), "%s", PQgetvalue(res, 0, S_CONFIRMED));
     m->state = MARK_READY;

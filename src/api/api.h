@@ -101,6 +101,8 @@ char *api_decode(struct arena *a, const char *s, size_t n);
 struct board_connector;
 /* The one that the path's first parameter names; NULL if there is none. */
 const struct board_connector *api_find_connector(const struct api_request *request);
+/* Seconds since that moment (us since 1970); null for 0: not known. */
+json_t *api_age_json(int64_t us);
 json_t *api_status_json(const struct api_request *request, const struct board_connector *c);
 
 /* Handlers: api_health.c, api_connectors.c, api_lifecycle.c, api_tables.c, api_metrics.c,

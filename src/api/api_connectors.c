@@ -6,6 +6,7 @@
  */
 #include "api/api.h"
 #include "state/board.h"
+#include "util/clock.h"
 
 #include <string.h>
 
@@ -101,8 +102,32 @@ static json_t *mark_json(const struct board_connector *c)
     json_object_set_new(j, "slot", api_string(c->mark.name));
     json_object_set_new(j, "retained_bytes", bytes_json(c->mark.retained_bytes));
     json_object_set_new(j, "safe_bytes", bytes_json(c->mark.safe_bytes));
+    json_object_set_new(j, "limit_bytes", bytes_json(c->mark.limit_bytes));
+    json_object_set_new(j, "wal_status", api_string(c->mark.status));
+    json_object_set_new(j, "log_bytes_per_second", bytes_json(c->mark.log_rate));
+    json_object_set_new(j, "seconds_left", bytes_json(c->mark.seconds_left));
     json_object_set_new(j, "pinned_by", api_string(c->mark.pinned_by));
+    json_object_set_new(j, "warning_level", json_integer(c->mark.warning_level));
+    json_object_set_new(j, "warning", api_string(c->mark.warning));
     return j;
+}
+
+/* And of a sink: how old the newest is that it is known to contain. */
+static json_t *fresh_json(const struct board_connector *c)
+{
+    json_t *j = json_object();
+
+    json_object_set_new(j, "freshness_seconds", api_age_json(c->fresh_us));
+    return j;
+}
+
+json_t *api_age_json(int64_t us)
+{
+    int64_t age = clock_wall_us() - us;
+
+    if (us == 0)
+        return json_null();
+    return json_real(age > 0 ? (double)(age / 1000) / 1000 : 0);
 }
 
 json_t *api_status_json(const struct api_request *request, const struct board_connector *c)
@@ -118,8 +143,7 @@ json_t *api_status_json(const struct api_request *request, const struct board_co
     json_object_set_new(j, "connector", connector);
     json_object_set_new(j, "tasks", tasks);
     json_object_set_new(j, "type", type_json(c));
-    if (c->source)
-        json_object_set_new(j, "penstock", mark_json(c));
+    json_object_set_new(j, "penstock", c->source ? mark_json(c) : fresh_json(c));
     return j;
 }
 

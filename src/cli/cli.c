@@ -9,6 +9,7 @@
 
 #include "cli/cli_internal.h"
 #include "config/nearest.h"
+#include "util/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -237,6 +238,10 @@ const char *cli_value(const struct cli_args *args, const char *option)
 int cli_fail(const struct error *err, int code)
 {
     fflush(stdout);
+    if (log_is_json()) {
+        log_failure(LOG_ERROR, "ended", err);
+        return code;
+    }
     fprintf(stderr, "penstock: %s", err->message);
     if (err->sqlstate[0] != '\0')
         fprintf(stderr, " (SQLSTATE %s)", err->sqlstate);

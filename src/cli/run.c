@@ -13,7 +13,7 @@ static int run(const struct cli_args *args)
 
     if (!config_file_load(path != NULL ? path : "penstock.yaml", &cfg, &err))
         return cli_fail(&err, CLI_USAGE);
-    code = serve(cfg, &o);
+    code = serve(cfg, &o, NULL);
     config_file_free(cfg);
     return code;
 }

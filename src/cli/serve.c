@@ -9,8 +9,10 @@
 #include "cli/progress.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/mem.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DRAIN_MS 7000
@@ -34,10 +36,12 @@ static void catch_signals(void)
     sigaction(SIGINT, &sa, NULL);
 }
 
-static void drain(struct service *s)
+static void drain(struct service *s, const struct config_file *cfg)
 {
     int64_t until = clock_mono_ms() + DRAIN_MS;
 
+    if (cfg->from_urls && progress_possible())
+        fputs("stopping: what is complete is applied\n", stderr);
     log_info("stopping: what is complete is applied");
     service_stop(s);
     while (!service_idle(s) && clock_mono_ms() < until && signals_seen < 2)
@@ -46,30 +50,77 @@ static void drain(struct service *s)
         service_cancel(s);
 }
 
-int serve(const struct config_file *cfg, const struct service_options *o)
+/* The warehouse's name for people: its URL's scheme and last part, never a secret. */
+static char *warehouse_name(const struct config_file *cfg)
 {
-    struct service *s = NULL;
-    struct error err;
-    bool live_said = false;
-    bool ok;
+    for (int i = 0; i < cfg->nconnectors; i++) {
+        const struct config_connector *c = &cfg->connectors[i];
+        const char *url, *scheme, *last;
 
-    catch_signals();
-    if (!service_start(&s, cfg, o, &err))
-        return cli_fail(&err, CLI_FAILED);
-    log_info("listening url=http://127.0.0.1:%d", service_port(s));
-    progress_start(service_board(s));
+        if (c->warehouse == NULL)
+            continue;
+        url = config_string(c->config, "connection.url");
+        scheme = url != NULL ? strchr(url, ':') : NULL;
+        last = url != NULL ? strrchr(url, '/') : NULL;
+        last = last != NULL ? last + 1 : scheme != NULL ? scheme + 1 : "";
+        if (scheme == NULL || last[0] == '\0' || strpbrk(last, "?@=") != NULL)
+            return mem_strdup(c->name);
+        return mem_printf("%.*s:%s", (int)(scheme - url), url, last);
+    }
+    return mem_strdup("no warehouse");
+}
+
+/* For people at a terminal; for others the log says it. */
+static void say(const struct service *s, int64_t began, bool live)
+{
+    char *line = live ? mem_printf("every table that can be is in the warehouse, after %lld s",
+                                   (long long)(clock_mono_ms() - began) / 1000)
+                      : mem_printf("listening on http://127.0.0.1:%d", service_port(s));
+
+    progress_say(line);
+    mem_free(line);
+}
+
+static void tend(struct service *s, const struct service_options *o)
+{
+    int64_t began = clock_mono_ms();
+    bool live_said = false;
+
+    say(s, began, false);
     while (signals_seen == 0 && !((o->once || o->fail_fast) && service_ended(s))) {
         clock_sleep_ms(STEP_MS);
         service_tend(s);
         progress_draw();
         if (!live_said && service_live(s)) {
             log_info("live: every table that can be is in the warehouse");
+            say(s, began, true);
             live_said = true;
         }
     }
+}
+
+int serve(const struct config_file *cfg, const struct service_options *o, bool *started)
+{
+    struct service *s = NULL;
+    struct error err;
+    char *name;
+    bool ok;
+
+    catch_signals();
+    if (!service_start(&s, cfg, o, &err))
+        return cli_fail(&err, CLI_FAILED);
+    log_info("listening url=http://127.0.0.1:%d", service_port(s));
+    name = warehouse_name(cfg);
+    progress_start(service_board(s), name, cfg->from_urls);
+    tend(s, o);
     progress_stop();
+    mem_free(name);
     if (signals_seen > 0)
-        drain(s);
+        drain(s, cfg);
+    while (!service_idle(s)) /* cancelled: it is on its way */
+        clock_sleep_ms(20);
+    if (started != NULL)
+        *started = service_started(s);
     ok = service_free(s, &err);
     if (ok || signals_seen > 0)
         return CLI_OK;

@@ -5,7 +5,8 @@
 
 #include "pipeline/service.h"
 
-/* Runs until SIGTERM or SIGINT, or until every pipeline has ended; returns the exit code. */
-int serve(const struct config_file *cfg, const struct service_options *o);
+/* Runs until SIGTERM or SIGINT, or until every pipeline has ended; returns the exit code.
+ * *started (may be NULL): what is at the source is ours. */
+int serve(const struct config_file *cfg, const struct service_options *o, bool *started);
 
 #endif

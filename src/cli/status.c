@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COLUMNS = 6, INDENT = 2 };
+enum { MAX_COLUMNS = 7, INDENT = 2 };
 
 struct answers {
     json_t *connectors; /* name -> status, info */
@@ -151,25 +151,78 @@ static const char *bytes_text(struct arena *a, double bytes)
     return arena_printf(a, u == 0 ? "%.0f %s" : "%.1f %s", bytes, units[u]);
 }
 
+static int64_t number(const json_t *object, const char *key)
+{
+    const json_t *v = json_object_get(object, key);
+
+    return json_is_integer(v) ? (int64_t)json_integer_value(v) : -1;
+}
+
+static const char *time_text(struct arena *a, int64_t s)
+{
+    if (s < 120)
+        return arena_printf(a, "%" PRId64 " s", s);
+    if (s < 7200)
+        return arena_printf(a, "%" PRId64 " min", s / 60);
+    if (s < 172800)
+        return arena_printf(a, "%" PRId64 " h", s / 3600);
+    return arena_printf(a, "%" PRId64 " days", s / 86400);
+}
+
+/* What the server keeps, may keep, and for how long that will do. */
+static void slot_note(struct arena *a, const json_t *kept, struct buf *out)
+{
+    int64_t limit = number(kept, "limit_bytes"), safe = number(kept, "safe_bytes");
+    int64_t rate = number(kept, "log_bytes_per_second"), left = number(kept, "seconds_left");
+    int64_t retained = number(kept, "retained_bytes");
+
+    if (retained < 0)
+        return;
+    buf_printf(out, "slot %s keeps %s", text(kept, "slot"), bytes_text(a, (double)retained));
+    if (limit >= 0)
+        buf_printf(out, " of at most %s", bytes_text(a, (double)limit));
+    else
+        buf_puts(out, ", unlimited (but for the server's disk)");
+    if (*text(kept, "wal_status"))
+        buf_printf(out, ", wal_status %s", text(kept, "wal_status"));
+    if (rate >= 0)
+        buf_printf(out, "; the log grows by %s/s", bytes_text(a, (double)rate));
+    if (safe >= 0)
+        buf_printf(out, "; lost after %s more", bytes_text(a, (double)safe));
+    if (left >= 0)
+        buf_printf(out, ", in about %s at this rate", time_text(a, left));
+    buf_u8(out, '\n');
+    if (*text(kept, "pinned_by"))
+        buf_printf(out, "slot %s is kept for %s\n", text(kept, "slot"), text(kept, "pinned_by"));
+    if (*text(kept, "warning"))
+        buf_printf(out, "%s: %s\n", number(kept, "warning_level") > 2 ? "DANGER" : "WARNING",
+                   text(kept, "warning"));
+}
+
 /* What stands below a connector's line. */
 static const char *note_of(struct arena *a, const json_t *status, const char *trace)
 {
-    const json_t *kept = json_object_get(status, "penstock");
-    const json_t *safe = json_object_get(kept, "safe_bytes");
-    const char *by = text(kept, "pinned_by"), *note = trace;
+    struct buf out = {0};
+    const char *note;
 
-    if (*by)
-        note = arena_printf(a, "%s%sslot %s is kept for %s", trace, *trace ? "\n" : "",
-                            text(kept, "slot"), by);
-    if (*by && json_is_integer(safe))
-        note = arena_printf(a, "%s; the server removes log that it needs after %s more", note,
-                            bytes_text(a, (double)json_integer_value(safe)));
-    return *note ? clean(a, note, true) : NULL;
+    if (*trace)
+        buf_printf(&out, "%s\n", trace);
+    slot_note(a, json_object_get(status, "penstock"), &out);
+    note = out.len > 0 ? clean(a, buf_cstr(&out), true) : NULL;
+    buf_free(&out);
+    return note;
+}
+
+static const char *age_text(struct arena *a, const json_t *status)
+{
+    const json_t *age = json_object_get(json_object_get(status, "penstock"), "freshness_seconds");
+
+    return json_is_number(age) ? time_text(a, (int64_t)(json_number_value(age) + 0.5)) : "";
 }
 
 static void print_connectors(struct arena *a, struct answers *s)
 {
-    struct grid g = grid_new(a, 6, json_object_size(s->connectors) + 1);
+    struct grid g = grid_new(a, 7, json_object_size(s->connectors) + 1);
     const char *metrics = buf_cstr(&s->metrics), *name;
     json_t *each;
 
@@ -177,8 +230,9 @@ static void print_connectors(struct arena *a, struct answers *s)
         puts("no connectors");
         return;
     }
-    g.right[4] = g.right[5] = true;
-    grid_row(&g, (const char *const[]){"CONNECTOR", "TYPE", "STATE", "TASK", "LAG", "RETAINED"},
+    g.right[4] = g.right[5] = g.right[6] = true;
+    grid_row(&g,
+             (const char *const[]){"CONNECTOR", "TYPE", "STATE", "TASK", "LAG", "RETAINED", "AGE"},
              NULL);
     json_object_foreach(s->connectors, name, each)
     {
@@ -194,7 +248,8 @@ static void print_connectors(struct arena *a, struct answers *s)
                      clean(a, name, false), clean(a, text(status, "type"), false),
                      clean(a, text(json_object_get(status, "connector"), "state"), false),
                      clean(a, text(task, "state"), false), has ? bytes_text(a, lag) : "",
-                     json_is_integer(kept) ? bytes_text(a, (double)json_integer_value(kept)) : ""},
+                     json_is_integer(kept) ? bytes_text(a, (double)json_integer_value(kept)) : "",
+                     age_text(a, status)},
                  note_of(a, status, trace));
     }
     grid_print(&g);
@@ -273,7 +328,7 @@ static void print_json(struct arena *a, struct answers *s)
         json_object_set_new(j, "trace",
                             *text(task, "trace") ? json_string(text(task, "trace")) : json_null());
         set_metric(a, j, "lag_bytes", s, "penstock_source_lag_bytes", name);
-        json_object_update(j, json_object_get(status, "penstock")); /* of a source */
+        json_object_update(j, json_object_get(status, "penstock"));
         set_metric(a, j, "watermark", s, "penstock_watermark_timestamp_seconds", name);
         json_array_append_new(list, j);
     }
@@ -325,8 +380,10 @@ const struct cli_command cli_status = {
     .summary = "connectors and tables of a running service",
     .usage = "status [--url URL] [--token TOKEN] [--output table|json]",
     .help =
-        "Asks the service at --url. LAG is the source's log that is not yet in the warehouse's\n"
-        "checkpoint, RETAINED what its server keeps for the slot; below its line a connector\n"
-        "that is FAILED or RESTARTING says why, and a slot that is pinned for whose sake.",
+        "Asks the service at --url. LAG is the source's log that is not yet known to be in the\n"
+        "warehouse, RETAINED what its server keeps for the slot, AGE how old the newest is\n"
+        "that the warehouse is known to contain. Below its line a connector that is FAILED or\n"
+        "RESTARTING says why; the slot says how much it may keep, for whose sake it does, and\n"
+        "when it will be lost.",
     .run = run,
 };

@@ -1,35 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* penstock sync: from two URLs to rows, without a file. */
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/serve.h"
-#include "metrics/metrics.h"
-#include "source.h"
-
-#include <stdio.h>
-
-/* What stays at the source when it ends, and how to remove it. */
-static void say_what_remains(const struct config_file *cfg)
-{
-    int i;
-
-    for (i = 0; i < cfg->nconnectors; i++) {
-        const struct config_connector *c = &cfg->connectors[i];
-        const char *slot, *publication;
-
-        if (c->source == NULL)
-            continue;
-        slot = config_string(c->config, "slot.name");
-        publication = config_string(c->config, "publication.name");
-        fprintf(stderr,
-                "penstock: slot %s remains at the source and keeps the log from here on (now %lld "
-                "bytes):\n"
-                "  run the same command again to go on, or take everything away with\n"
-                "  penstock remove --from .. --to .. (the same URLs); at the source by hand:\n"
-                "  SELECT pg_drop_replication_slot('%s'); DROP PUBLICATION \"%s\";\n",
-                slot, (long long)metric_get(METRIC_SOURCE_RETAINED_BYTES, c->name), slot,
-                publication);
-    }
-}
+#include "cli/sync_internal.h"
 
 static int run(const struct cli_args *args)
 {
@@ -39,10 +13,13 @@ static int run(const struct cli_args *args)
         .tables = cli_value(args, "--tables"),
         .listen = cli_value(args, "--listen"),
         .once = cli_value(args, "--once") != NULL,
+        /* Progress tells the rest: a line for each table's state would push it away. */
+        .log_level = progress_possible() ? "warn" : NULL,
     };
     struct service_options o = {.once = u.once, .fail_fast = true};
     struct config_file *cfg = NULL;
     struct error err;
+    bool usable, started = false;
     int code;
 
     if (u.from == NULL || u.to == NULL) {
@@ -50,12 +27,16 @@ static int run(const struct cli_args *args)
         error_hint(&err, "penstock sync --from postgres://USER:PW@HOST/DB --to duckdb:FILE");
         return cli_fail(&err, CLI_USAGE);
     }
-    if (!config_file_from_urls(&u, &cfg, &err))
-        return cli_fail(&err, CLI_USAGE);
+    if (!config_file_from_urls(&u, &cfg, &err)) {
+        cli_fail(&err, CLI_USAGE);
+        sync_check_other(&u);
+        return CLI_USAGE;
+    }
     o.next_free_port = u.listen == NULL;
-    code = serve(cfg, &o);
-    if (code == CLI_OK && !u.once)
-        say_what_remains(cfg);
+    usable = sync_check(cfg);
+    code = usable ? serve(cfg, &o, &started) : CLI_FAILED;
+    if (!u.once && (started || (usable && code == CLI_OK))) /* else the slot may be another's */
+        sync_say_what_remains(cfg, &u, code == CLI_OK);
     config_file_free(cfg);
     return code;
 }
@@ -74,7 +55,10 @@ const struct cli_command cli_sync = {
     .name = "sync",
     .summary = "copy a database into a warehouse and keep the copy equal, without a file",
     .usage = "sync --from URL --to URL [--tables REGEX] [--once]",
-    .help = "Ends on Ctrl-C; the same command goes on where it stopped. A password can be given\n"
+    .help = "Both URLs are tried before anything is made. On a terminal it shows what is copied,\n"
+            "then how far behind the copy is; elsewhere (also with TERM=dumb) a line for each\n"
+            "event. It asks nothing. NO_COLOR=1: no colours. Ends on Ctrl-C; the same command goes "
+            "on where it stopped. A password can be given\n"
             "in $PGPASSWORD instead of the URL.",
     .options = sync_options,
     .run = run,

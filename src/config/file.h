@@ -31,8 +31,9 @@ struct config_file {
 /* What `sync` and `check` take instead of a file. */
 struct config_urls {
     const char *from, *to;
-    const char *tables; /* table.include.list, or NULL */
-    const char *listen; /* or NULL: 127.0.0.1:8083 */
+    const char *tables;    /* table.include.list, or NULL */
+    const char *listen;    /* or NULL: 127.0.0.1:8083 */
+    const char *log_level; /* or NULL: info */
     bool once;
 };
 

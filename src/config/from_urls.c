@@ -131,33 +131,50 @@ static bool put_source(struct arena *a, struct pairs *p, const char *url,
     return ok;
 }
 
-/* The class for the URL's scheme, or why there is none. */
-static bool find_classes(const struct config_urls *u, const struct source_ops **source,
-                         const struct warehouse_ops **warehouse, struct error *err)
+/* The source's class for the URL's scheme, or why there is none. */
+static bool find_source(const char *url, const struct source_ops **source, struct error *err)
 {
-    char from[64], to[64];
     const char *class_name;
+    char from[64];
 
-    urls_scheme(u->from, from, sizeof(from));
-    urls_scheme(u->to, to, sizeof(to));
+    urls_scheme(url, from, sizeof(from));
     class_name = urls_class(from, true);
     *source = class_name != NULL ? connectors_source(class_name) : NULL;
-    if (*source == NULL) {
-        error_set(err, ERROR_CONFIG, "--from: %s%s", from[0] != '\0' ? from : "the text",
-                  class_name != NULL ? ": sources are not part of this version"
-                  : from[0] != '\0'  ? ": is not a source's URL"
-                                     : " is not a URL");
-        return error_hint(err, "write --from postgres://USER:PASSWORD@HOST:PORT/DATABASE");
-    }
+    if (*source != NULL)
+        return true;
+    error_set(err, ERROR_CONFIG, "--from: %s%s", from[0] != '\0' ? from : "the text",
+              class_name != NULL ? ": sources are not part of this version"
+              : from[0] != '\0'  ? ": is not a source's URL"
+                                 : " is not a URL");
+    return error_hint(err, "write --from postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+}
+
+static bool find_warehouse(const char *url, const struct warehouse_ops **warehouse, char hash[9],
+                           struct error *err)
+{
+    const char *class_name;
+    char to[64];
+
+    urls_scheme(url, to, sizeof(to));
     class_name = urls_class(to, false);
     *warehouse = class_name != NULL ? connectors_warehouse(class_name) : NULL;
-    if (*warehouse == NULL) {
-        error_set(err, ERROR_CONFIG, "--to: %s%s", to[0] != '\0' ? to : "the text",
-                  to[0] != '\0' ? ": is not a warehouse's URL" : " is not a URL");
-        return error_hint(err, "write --to duckdb:PATH or "
-                               "--to postgres://USER:PASSWORD@HOST:PORT/DATABASE");
-    }
-    return true;
+    if (*warehouse != NULL)
+        return urls_target_hash(url, hash, err) || error_prefix(err, "--to");
+    error_set(err, ERROR_CONFIG, "--to: %s%s", to[0] != '\0' ? to : "the text",
+              to[0] != '\0' ? ": is not a warehouse's URL" : " is not a URL");
+    return error_hint(err, "write --to duckdb:PATH or "
+                           "--to postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+}
+
+/* Who mistook both is told of both. */
+static bool join_errors(const struct error *from, const struct error *to, struct error *err)
+{
+    *err = from->kind != ERROR_NONE ? *from : *to;
+    if (from->kind == ERROR_NONE || to->kind == ERROR_NONE)
+        return from->kind == ERROR_NONE && to->kind == ERROR_NONE;
+    error_set(err, ERROR_CONFIG, "%.480s; and %.480s", from->message, to->message);
+    return error_hint(err, "%.400s%s%.400s", from->hint,
+                      from->hint[0] != '\0' && to->hint[0] != '\0' ? "; " : "", to->hint);
 }
 
 static char *prefix_regex(struct arena *a, const char *prefix)
@@ -182,21 +199,25 @@ static bool make(struct arena *a, const struct config_urls *u, struct config_fil
     struct pairs service = {.n = 0}, from = {.n = 0}, to = {.n = 0};
     const struct source_ops *source;
     const struct warehouse_ops *warehouse;
-    const char *database, *name, *slot;
+    const char *database = NULL, *name, *slot;
+    struct error from_err = {0}, to_err = {0};
     char hash[9];
 
-    if (!find_classes(u, &source, &warehouse, err))
+    if (find_source(u->from, &source, &from_err)) {
+        put(&from, "connector.class", source->name);
+        if (put_source(a, &from, u->from, source, &database, &from_err))
+            error_clear(&from_err);
+    }
+    if (find_warehouse(u->to, &warehouse, hash, &to_err))
+        error_clear(&to_err);
+    if (!join_errors(&from_err, &to_err, err))
         return false;
-    put(&from, "connector.class", source->name);
-    if (!put_source(a, &from, u->from, source, &database, err))
-        return false;
-    if (!urls_target_hash(u->to, hash, err))
-        return error_prefix(err, "--to");
     name = safe_name(a, database);
     slot = slot_name(a, database, hash);
     put(&service, "name", name);
     put(&service, "data.dir", arena_printf(a, "./penstock-data/%s-%s", name, hash));
     put(&service, "listen", u->listen);
+    put(&service, "log.level", u->log_level);
     put(&from, "topic.prefix", name);
     put(&from, "slot.name", slot);
     put(&from, "publication.name", slot);

@@ -56,6 +56,12 @@ const struct setting config_service_settings[] = {
      .def = "info",
      .choices = "error,warn,info,debug",
      .doc = "The least important lines of the log that are written."},
+    {.name = "log.format",
+     .type = SETTING_ENUM,
+     .def = "text",
+     .choices = "text,json",
+     .doc = "text: one line for people per event. json: one object per line, with time, level, "
+            "message and, where it is one's, connector; what cannot be started is said so, too."},
     {.name = NULL},
 };
 

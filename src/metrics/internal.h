@@ -5,14 +5,23 @@
 
 #include "metrics/metrics.h"
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 /* Not kept as values: computed when they are asked for. They follow METRIC_COUNT in the table. */
 enum metric_fixed {
-    METRIC_TABLE_STATE = METRIC_COUNT,
+    METRIC_COMMIT_SECONDS = METRIC_COUNT,
+    METRIC_FRESHNESS,
+    METRIC_TASK_STATE,
+    METRIC_TABLES,
+    METRIC_TABLE_STATE,
+    METRIC_TABLES_UNLISTED,
     METRIC_INFO,
     METRIC_RSS,
+    METRIC_VIRTUAL,
     METRIC_CPU,
+    METRIC_STARTED,
+    METRIC_OPEN_FDS,
+    METRIC_MAX_FDS,
     METRIC_FIXED_END
 };
 
@@ -24,7 +33,10 @@ struct metric_row {
     const char *labels; /* comma-separated */
     int64_t unit;       /* what a stored value is divided by when it is shown */
     const char *help;
+    const char *value; /* of the second label, or NULL; rows of one family follow each other */
 };
+
+enum { METRIC_MAX_TABLES = 500 }; /* that have a series of their own */
 
 extern const struct metric_row metric_table[METRIC_COUNT + METRIC_FIXED];
 

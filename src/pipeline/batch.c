@@ -8,6 +8,7 @@
 
 #include "load/alter.h"
 #include "metrics/metrics.h"
+#include "pipeline/fresh.h"
 #include "util/causes.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -192,6 +193,7 @@ bool batch_apply_piece(struct sink *s, struct error *err)
         if (s->tables[i]->touched && !batch_apply_table(s, s->tables[i], err))
             return false;
     }
+    metric_add(METRIC_SINK_BYTES, s->p->o.sink_name, (int64_t)s->held_bytes);
     batch_release(s);
     s->touched_ms = clock_mono_ms();
     FAILPOINT("batch.piece-applied");
@@ -284,10 +286,13 @@ static void measure(struct sink *s, int64_t began)
     metric_add(METRIC_SINK_BATCHES, p->o.sink_name, 1);
     metric_add(METRIC_SINK_ROWS, p->o.sink_name, s->batch_rows);
     metric_add(METRIC_SINK_APPLY_US, p->o.sink_name, (clock_mono_ms() - began) * 1000);
+    metric_observe_commit_us(p->o.sink_name, (clock_mono_ms() - began) * 1000);
     metric_set(METRIC_QUEUE_BYTES, p->o.sink_name, (int64_t)queue_bytes(s->queue));
-    metric_set(METRIC_SOURCE_LAG_BYTES, p->o.source_name, p->o.source->lag_bytes(p->src, s->start));
-    if (s->complete)
+    if (s->complete) {
         metric_set(METRIC_SINK_COMMIT_TIME, p->o.sink_name, s->end_us);
+        fresh_commit(p, s->end_us);
+    }
+    fresh_reached(p, s->start);
     log_debug("batch committed position=%s rows=%lld ms=%lld", s->start, (long long)s->batch_rows,
               (long long)(clock_mono_ms() - began));
 }

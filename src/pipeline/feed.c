@@ -20,6 +20,7 @@
 #include <string.h>
 
 #define PUSH_WAIT_MS 50
+#define FEED_OPS 4
 #define NOW_EVERY 64 /* rows between two looks at the clock */
 #define MAX_EARLY 16
 
@@ -48,7 +49,9 @@ struct feed {
     bool begun; /* BEGIN of tx is in the segment */
     uint64_t transactions;
     uint64_t last_commit_lsn;
-    int64_t events, bytes; /* since the last flush: for metrics */
+    /* Since the last flush, for metrics. */
+    int64_t events, bytes;
+    int64_t by_op[FEED_OPS]; /* in the order of METRIC_CHANGES_INSERT and so on */
 };
 
 /* Rows come in this version from now on. */
@@ -123,8 +126,15 @@ void feed_free(struct feed *f)
 
 static void count(struct feed *f)
 {
+    int i;
+
     if (f->events == 0)
         return;
+    for (i = 0; i < FEED_OPS; i++) {
+        if (f->by_op[i] != 0)
+            metric_add((enum metric)(METRIC_CHANGES_INSERT + i), f->p->o.source_name, f->by_op[i]);
+        f->by_op[i] = 0;
+    }
     metric_add(METRIC_SOURCE_EVENTS, f->p->o.source_name, f->events);
     metric_add(METRIC_SOURCE_BYTES, f->p->o.source_name, f->bytes);
     f->events = f->bytes = 0;
@@ -148,6 +158,7 @@ bool feed_flush(struct feed *f, struct error *err)
             return false;
         retained_look(f->p, false);
     }
+    metric_set(METRIC_QUEUE_BYTES, f->p->o.sink_name, (int64_t)queue_bytes(f->queue));
     f->segment = segment_new();
     return true;
 }
@@ -172,6 +183,11 @@ static bool on_begin(void *ctx, const struct transaction *tx, struct error *err)
     f->meta.xid = tx->xid;
     f->meta.last_commit_lsn = f->last_commit_lsn;
     return true;
+}
+
+static void count_op(struct feed *f, enum change_op op)
+{
+    f->by_op[op == CHANGE_INSERT ? 0 : op == CHANGE_UPDATE ? 1 : op == CHANGE_DELETE ? 2 : 3]++;
 }
 
 static void count_row(struct feed *f, struct feed_table *t)
@@ -377,6 +393,7 @@ static bool on_change(void *ctx, const struct change *c, struct error *err)
         return true; /* stopped or refused */
     if (!begin(f, err))
         return false;
+    count_op(f, c->op);
     if (c->op == CHANGE_UPDATE && t->flow->table->nkeys > 0 && change_moves_key(c))
         return put_moved(f, t, c, err) && flush_if_full(f, err);
     key_row = c->op == CHANGE_TRUNCATE ? NULL : c->op == CHANGE_DELETE ? c->before : c->after;

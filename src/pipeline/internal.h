@@ -7,6 +7,7 @@
 #define PENSTOCK_PIPELINE_INTERNAL_H
 
 #include "pipeline/pipeline.h"
+#include "pipeline/retention.h"
 #include "state/books.h"
 #include "transport/event.h"
 #include "util/map.h"
@@ -19,6 +20,7 @@
 #define PIPELINE_MAX_SESSIONS 64
 #define SEGMENT_TARGET_BYTES ((size_t)64 * 1024)
 #define ASIDE_SIZE 64
+#define FRESH_LOOKS 16
 
 enum outcome {
     OUTCOME_STOPPED, /* asked to */
@@ -79,6 +81,17 @@ struct ahead {
     struct alteration al;
 };
 
+/* fresh.h; under p->lock. */
+struct freshness {
+    int64_t us; /* 0: not known */
+    char reached[POSITION_SIZE];
+    int nlooks;
+    struct {
+        char end[POSITION_SIZE];
+        int64_t us;
+    } looks[FRESH_LOOKS];
+};
+
 struct loads;
 struct wanting; /* refetch.h */
 struct verify_sink;
@@ -133,7 +146,10 @@ struct pipeline {
     enum side failed_side;
     int64_t start_ms;
 
-    int64_t look_ms;            /* when retained_look is due */
+    struct freshness fresh;
+    struct retention retention; /* the connector's thread */
+    int64_t looked_ms;          /* when retained_look last looked; 0: never */
+    bool first_load;            /* the tables are copied before anything streams */
     char warehouse_failed[400]; /* why the last attempt ended, if the warehouse ended it; or "" */
 };
 
@@ -145,7 +161,7 @@ void pipeline_disconnect(struct pipeline *p, struct session *s);
 void pipeline_cancel_loads(struct pipeline *p);
 
 /* retained.c */
-/* What the source keeps for us, on the board and in the metrics; at most every 10 s unless now. */
+/* What the source keeps for us, on the board and in the metrics; at most every 2 s unless now. */
 void retained_look(struct pipeline *p, bool now);
 
 /* flow.c */

@@ -159,6 +159,8 @@ static void show_failure(struct pipeline *p, const struct error *err, bool retry
              err->sqlstate, err->sqlstate[0] ? ")" : "", err->hint[0] ? "; to mend it: " : "",
              err->hint);
 
+    if (err->kind != ERROR_NONE)
+        metric_add((enum metric)(METRIC_FAILURES_RETRY + err->kind - ERROR_RETRY), name, 1);
     board_set_state(p->o.board, other, CONNECTOR_RUNNING, CONNECTOR_UNASSIGNED, NULL);
     board_set_state(p->o.board, name, CONNECTOR_RUNNING,
                     retrying ? CONNECTOR_RESTARTING : CONNECTOR_FAILED, trace);
@@ -292,6 +294,7 @@ bool pipeline_start(struct pipeline **out, const struct pipeline_options *o, str
     p->books.connector = o->sink_name;
     p->books.source = o->source_name;
     p->paused = o->paused;
+    retention_init(&p->retention);
     if (!o->source->open(&p->src, o->source_config, err))
         goto fail;
     if (pthread_create(&p->thread, NULL, pipeline_main, p) != 0) {
@@ -341,6 +344,11 @@ const struct pipeline_options *pipeline_options(const struct pipeline *p)
 bool pipeline_ended(struct pipeline *p)
 {
     return atomic_load(&p->ended);
+}
+
+bool pipeline_started(const struct pipeline *p)
+{
+    return p->started_once || p->checkpoint.found;
 }
 
 bool pipeline_live(struct pipeline *p)

@@ -55,5 +55,7 @@ bool pipeline_ended(struct pipeline *p);
 bool pipeline_free(struct pipeline *p, struct error *err);
 /* True once rows can be read: every table that can be is live. */
 bool pipeline_live(struct pipeline *p);
+/* Some attempt has got as far as to own what it made at the source. Once it has ended. */
+bool pipeline_started(const struct pipeline *p);
 
 #endif

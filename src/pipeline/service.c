@@ -203,6 +203,13 @@ static void set_log_level(const struct config *service)
                                                     : LOG_INFO);
 }
 
+static void set_log_format(const struct config *service)
+{
+    const char *format = config_string(service, "log.format");
+
+    log_set_json(format != NULL && strcmp(format, "json") == 0);
+}
+
 static bool read_wishes(struct service *s, const char *dir)
 {
     wishes_read(dir, s->board);
@@ -220,6 +227,7 @@ bool service_start(struct service **out, const struct config_file *cfg,
     s->cfg = cfg;
     s->lock_fd = -1;
     set_log_level(cfg->service);
+    set_log_format(cfg->service);
     s->board = board_new(config_string(cfg->service, "name"));
     s->requests = o->once ? NULL : requests_new();
     s->verifications = o->once ? NULL : verifications_new();
@@ -305,6 +313,17 @@ bool service_idle(struct service *s)
 bool service_ended(struct service *s)
 {
     return s->npipelines > 0 && service_idle(s);
+}
+
+bool service_started(struct service *s)
+{
+    int i;
+
+    for (i = 0; i < s->npipelines; i++) {
+        if (pipeline_started(s->pipelines[i]))
+            return true;
+    }
+    return false;
 }
 
 bool service_live(struct service *s)

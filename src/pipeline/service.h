@@ -25,6 +25,8 @@ struct board *service_board(struct service *s);
 /* True when every pipeline has ended by itself; with no pipeline never. */
 bool service_ended(struct service *s);
 bool service_live(struct service *s);
+/* True if some pipeline owns what is at its source. When idle. */
+bool service_started(struct service *s);
 /* Does what people have asked of connectors since (board.h). Every second at least. */
 void service_tend(struct service *s);
 void service_stop(struct service *s);

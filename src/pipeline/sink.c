@@ -10,7 +10,9 @@
  * It never recovers by itself: after any error it ends, the attempt with it, and the log is read
  * again from the checkpoint.
  */
+#include "metrics/metrics.h"
 #include "pipeline/batch.h"
+#include "pipeline/fresh.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -86,6 +88,8 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
         s->idle_seen = true;
         s->idle_urgent |= e->urgent;
         snprintf(s->idle, sizeof(s->idle), "%s", e->position);
+        if (!s->tx_open && !s->complete && !s->open) /* nothing before it waits */
+            fresh_reached(s->p, s->idle);
         return true;
     case EVENT_STOP:
         return sink_take_stop(s, e);
@@ -217,8 +221,11 @@ static bool sink_loop(struct sink *s, struct error *err)
             break;
         if (r == QUEUE_OK && !take_segment(s, seg, err))
             return false;
-        if (r == QUEUE_TIMEOUT && s->kept == NULL && !keep(s, err))
-            return false;
+        if (r == QUEUE_TIMEOUT && s->kept == NULL) {
+            metric_set(METRIC_QUEUE_BYTES, s->p->o.sink_name, 0);
+            if (!keep(s, err))
+                return false;
+        }
     }
     /* What is complete is applied; a piece of an unfinished transaction rolls back. */
     if (s->complete && !s->tx_open && !s->open)

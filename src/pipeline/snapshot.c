@@ -21,9 +21,12 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #define MAX_WORKERS 16
+#define SHOW_EVERY 2048 /* rows */
 
 struct job {
     struct snapshot_task *task;
@@ -69,6 +72,8 @@ struct worker {
     struct books books;
     struct source_reader *reader;
     struct worker_table *tables; /* by job */
+    struct job *job;             /* whose chunk is being copied */
+    int64_t unshown, shown;      /* rows of that chunk */
     struct buf event;
     struct event_meta meta;
     struct worker_table *current;
@@ -107,12 +112,26 @@ static bool next_chunk(struct snapshot *snap, struct job **job, const struct chu
     return found;
 }
 
+/* For who watches a copy: rows are counted as they come, also before their chunk's commit. */
+static void show_rows(struct worker *w, int64_t rows, int64_t total)
+{
+    const struct table *t = w->job->flow->rec.table;
+    const struct pipeline *p = w->snap->p;
+
+    w->shown += rows;
+    w->unshown = 0;
+    if (w->job->task->load == NULL || !w->job->task->load->over_live)
+        board_add_rows(p->o.board, p->o.source_name, t->schema, t->name, rows, total);
+}
+
 static bool on_row(void *ctx, const struct table *t, const struct value *values, struct error *err)
 {
     struct worker *w = ctx;
     struct change c = {.op = CHANGE_READ, .table = t, .after = values};
     bool unavailable;
 
+    if (++w->unshown == SHOW_EVERY)
+        show_rows(w, w->unshown, -1);
     buf_reset(&w->event);
     return encoder_value(w->current->encoder, &c, &w->meta, &w->event, &unavailable, err) &&
            loader_append_event(w->current->loader, w->event.data, w->event.len, err);
@@ -140,6 +159,8 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
     int64_t nulled = 0;
 
     w->meta.now_us = clock_wall_us();
+    w->job = j;
+    w->shown = w->unshown = 0;
     if (!ops->begin(w->session, err))
         return false;
     if (!books_load_lock(&w->books, oid, j->flow->rec.load, err) ||
@@ -149,6 +170,7 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
         !ops->commit(w->session, err)) {
         loader_append_abort(l);
         ops->rollback(w->session);
+        show_rows(w, -w->shown, -1);
         return false;
     }
     FAILPOINT("snapshot.chunk-committed");
@@ -159,10 +181,23 @@ static bool copy_chunk(struct worker *w, struct job *j, const struct chunk *c, i
     if (nulled > 0)
         metric_add(METRIC_SINK_NULLED, p->o.sink_name, nulled);
     metric_add(METRIC_SINK_ROWS, p->o.sink_name, *rows);
-    if (j->task->load == NULL || !j->task->load->over_live)
-        board_add_rows(p->o.board, p->o.source_name, j->flow->rec.table->schema,
-                       j->flow->rec.table->name, *rows);
     return true;
+}
+
+/*
+ * One more chunk is copied; the lock is held. What the planner believed of the table's size gives
+ * way to what its chunks held so far: they are equal pieces of it, more or less.
+ */
+static void show_chunk(struct worker *w, const struct job *j, int64_t rows)
+{
+    int done = j->nchunks - j->left;
+    int64_t total = j->rows;
+
+    if (j->left > 0 && j->by_ranges)
+        total = j->st->table->est_rows > j->rows ? j->st->table->est_rows : j->rows + 1;
+    else if (j->left > 0)
+        total = (int64_t)((double)j->rows * j->nchunks / done) + 1;
+    show_rows(w, rows - w->shown, total);
 }
 
 static bool exec(struct books *b, struct buf *sql, struct error *err)
@@ -313,6 +348,7 @@ static bool work(struct worker *w, struct error *err)
         if (j->task->load != NULL && j->task->load->ranges != NULL)
             ranges_set(j->task->load->ranges, c->number, snap->s);
         last = --j->left == 0 && !j->stopped;
+        show_chunk(w, j, rows);
         pthread_mutex_unlock(&snap->lock);
         if (last && !finish_table(w, j, err)) {
             if (j->task->load != NULL && atomic_load(&j->task->load->void_))
@@ -373,6 +409,27 @@ static void worker_init(struct worker *w, struct snapshot *snap, int number)
     w->meta.lsn = (uint64_t)snap->s;
 }
 
+/* The connector's own thread looks meanwhile at what the source keeps. */
+static void join(struct snapshot *snap, pthread_t thread)
+{
+    struct pipeline *p = snap->p;
+    struct timespec until;
+
+    if (snap->books != &p->books) {
+        pthread_join(thread, NULL);
+        return;
+    }
+    p->first_load = true;
+    for (;;) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        if (pthread_timedjoin_np(thread, NULL, &until) != ETIMEDOUT)
+            break;
+        retained_look(p, false);
+    }
+    p->first_load = false;
+}
+
 static void run_workers(struct snapshot *snap, int n)
 {
     struct worker workers[MAX_WORKERS];
@@ -391,7 +448,7 @@ static void run_workers(struct snapshot *snap, int n)
     }
     for (i = 0; i < n; i++) {
         if (started[i])
-            pthread_join(workers[i].thread, NULL);
+            join(snap, workers[i].thread);
         worker_free(&workers[i]);
     }
 }

@@ -3,6 +3,7 @@
  * The stream: the connector's thread reads the log and fills the queue, the sink's thread empties
  * it; loads run beside them. Ends when asked to, when either side fails, or when a table stops.
  */
+#include "pipeline/fresh.h"
 #include "pipeline/load.h"
 #include "pipeline/verify.h"
 #include "util/log.h"
@@ -84,12 +85,13 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     p->o.source->acknowledge(p->src, p->checkpoint.position);
     log_info("streaming from=%s tables=%d", p->checkpoint.position, n);
     p->failed_side = SIDE_SINK;
-    if (!sink_start(sink, err)) { /* from here on the checkpoint is the sink's */
+    p->warehouse_failed[0] = '\0'; /* before the sink's thread looks at it */
+    if (!sink_start(sink, err)) {  /* from here on the checkpoint is the sink's */
         p->o.source->stream_stop(p->src);
         goto out;
     }
     show_running(p);
-    p->warehouse_failed[0] = '\0';
+    fresh_commit(p, p->checkpoint.commit_us);
     feed = feed_new(p, q, sink);
     read_ok = loads_start(&loads, p, feed, &read_err) && verify_start(verify, &read_err) &&
               read_log(p, feed, sink, loads, &read_err);

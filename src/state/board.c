@@ -29,8 +29,9 @@ struct entry {
     bool source, paused, restart; /* the latter two are wishes */
     const struct config *config;
     enum connector_state state, task;
-    char *mark, *pinned_by;
-    int64_t retained_bytes, safe_bytes;
+    char *mark, *pinned_by, *status, *warning;
+    struct board_mark kept; /* its strings are those above */
+    int64_t fresh_us;
 };
 
 struct board {
@@ -97,6 +98,8 @@ void board_free(struct board *b)
         mem_free(b->connectors[i].trace);
         mem_free(b->connectors[i].mark);
         mem_free(b->connectors[i].pinned_by);
+        mem_free(b->connectors[i].status);
+        mem_free(b->connectors[i].warning);
     }
     for (int i = 0; i < b->nrows; i++)
         row_clear(&b->rows[i]);
@@ -126,7 +129,11 @@ static struct entry *entry_add(struct board *b, const char *name)
     e = &b->connectors[b->nconnectors++];
     memset(e, 0, sizeof(*e));
     e->name = mem_strdup(name);
-    e->retained_bytes = e->safe_bytes = -1;
+    e->kept = (struct board_mark){.retained_bytes = -1,
+                                  .safe_bytes = -1,
+                                  .limit_bytes = -1,
+                                  .log_rate = -1,
+                                  .seconds_left = -1};
     return e;
 }
 
@@ -323,22 +330,37 @@ void board_set_mark(struct board *b, const char *connector, const struct board_m
     if (e != NULL) {
         replace(&e->mark, m->name);
         replace(&e->pinned_by, m->pinned_by);
-        e->retained_bytes = m->retained_bytes;
-        e->safe_bytes = m->safe_bytes;
+        replace(&e->status, m->status);
+        replace(&e->warning, m->warning);
+        e->kept = *m;
     }
     pthread_mutex_unlock(&b->lock);
 }
 
+void board_set_fresh(struct board *b, const char *connector, int64_t us)
+{
+    struct entry *e;
+
+    pthread_mutex_lock(&b->lock);
+    e = entry_find(b, connector);
+    if (e != NULL && us > e->fresh_us)
+        e->fresh_us = us;
+    pthread_mutex_unlock(&b->lock);
+}
+
 void board_add_rows(struct board *b, const char *connector, const char *schema, const char *name,
-                    int64_t delta)
+                    int64_t delta, int64_t rows_total)
 {
     bool found;
     int at;
 
     pthread_mutex_lock(&b->lock);
     at = row_at(b, connector, schema, name, &found);
-    if (found)
+    if (found) {
         b->rows[at].rows += delta;
+        if (rows_total >= 0)
+            b->rows[at].rows_total = rows_total;
+    }
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -357,11 +379,13 @@ void board_connectors(struct board *b, struct arena *a, struct board_connector *
             .state = e->state,
             .task = e->task,
             .trace = arena_strdup(a, e->trace),
-            .mark = {.name = arena_strdup(a, e->mark),
-                     .retained_bytes = e->retained_bytes,
-                     .safe_bytes = e->safe_bytes,
-                     .pinned_by = arena_strdup(a, e->pinned_by)},
+            .mark = e->kept,
+            .fresh_us = e->fresh_us,
         };
+        (*out)[i].mark.name = arena_strdup(a, e->mark);
+        (*out)[i].mark.pinned_by = arena_strdup(a, e->pinned_by);
+        (*out)[i].mark.status = arena_strdup(a, e->status);
+        (*out)[i].mark.warning = arena_strdup(a, e->warning);
     }
     pthread_mutex_unlock(&b->lock);
 }

@@ -28,6 +28,12 @@ struct board_mark {
     int64_t retained_bytes; /* log that is kept; -1 unknown */
     int64_t safe_bytes;     /* that may still be written before it is lost; -1: no limit */
     const char *pinned_by;  /* whom it is kept for; NULL: it is what an idle stream keeps */
+    int64_t limit_bytes;    /* the server's; -1: none, but for its disk */
+    const char *status;     /* the server's word for it; NULL: not known */
+    int64_t log_rate;       /* bytes of log that are written a second; -1: not known yet */
+    int64_t seconds_left;   /* at that rate, until it is lost; -1: no end in sight */
+    int warning_level;      /* 0 none .. 3, see retention.h */
+    const char *warning;    /* what is near, and what to do; NULL: nothing */
 };
 
 struct board_connector {
@@ -38,6 +44,7 @@ struct board_connector {
     enum connector_state task;  /* of its one task */
     const char *trace;          /* why the task is FAILED or RESTARTING, with the fix; or NULL */
     struct board_mark mark;     /* of a source */
+    int64_t fresh_us;           /* of a sink: board_set_fresh; 0: not known */
 };
 
 struct board_table {
@@ -82,8 +89,13 @@ void board_set_waiting(struct board *b, const char *connector, const char *schem
                        int64_t bytes);
 /* Copies m. */
 void board_set_mark(struct board *b, const char *connector, const struct board_mark *m);
+/* Of a sink: everything that its source had committed by then is known to be in the warehouse.
+ * It does not go back. Wall clock, in us since 1970. */
+void board_set_fresh(struct board *b, const char *connector, int64_t us);
+/* More rows of a table that is being copied (fewer: they are copied again), and how many it will
+ * have, as far as is known now; below 0: as before. */
 void board_add_rows(struct board *b, const char *connector, const char *schema, const char *name,
-                    int64_t delta);
+                    int64_t delta, int64_t rows_total);
 /* Copies in arena a, connectors in the file's order, tables by connector, schema, name. */
 void board_connectors(struct board *b, struct arena *a, struct board_connector **out, int *n);
 void board_tables(struct board *b, struct arena *a, struct board_table **out, int *n);

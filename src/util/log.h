@@ -2,7 +2,8 @@
 /*
  * Logs are events with a context, "what key=value ...", one line each, on stderr. error needs a
  * person, warn will be retried, info is a change of state or a commit, debug is per batch.
- * Row values and secrets never appear. Thread-safe.
+ * Row values and secrets never appear: nor do control characters, whatever a server said.
+ * Thread-safe.
  */
 #ifndef PENSTOCK_UTIL_LOG_H
 #define PENSTOCK_UTIL_LOG_H
@@ -13,6 +14,10 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* The least important level that is written; default LOG_INFO. */
 void log_set_level(enum log_level level);
+/* Lines are JSON objects with "time", "level", "message" and, where it is known, "connector": valid
+ * whatever the message holds. */
+void log_set_json(bool json);
+bool log_is_json(void);
 /* Appended to every line of this thread as connector=NAME; NULL for none; borrowed. */
 void log_set_connector(const char *name);
 /* Called before and after a line is written: a progress display can step aside. May be NULL. */

@@ -80,8 +80,8 @@ static void test_tables(void **state)
     assert_int_equal(t[2].state, TABLE_LOADING);
     assert_null(t[2].reason);
 
-    board_add_rows(b, "shop", "public", "b", -3);
-    board_add_rows(b, "shop", "public", "nosuch", 5);
+    board_add_rows(b, "shop", "public", "b", -3, 10);
+    board_add_rows(b, "shop", "public", "nosuch", 5, 5);
     changed = table_of("shop", "a", TABLE_NEEDS_SNAPSHOT, "column c changed");
     changed.position = NULL;
     board_set_table(b, &changed);
@@ -157,7 +157,7 @@ static void test_names(void **state)
 static void *add_rows(void *p)
 {
     for (int i = 0; i < 10000; i++)
-        board_add_rows(p, "shop", "public", "b", 1);
+        board_add_rows(p, "shop", "public", "b", 1, 1);
     return NULL;
 }
 

@@ -224,11 +224,14 @@ static const char *with_worker(struct fixture *f, const char *text)
 #define SHOP_CONFIG                                                                       \
     "{'connector.class':'postgres','database.password':'[hidden]','topic.prefix':'shop'," \
     "'name':'shop'}"
+#define NO_SLOT                                                                           \
+    "{'slot':null,'retained_bytes':null,'safe_bytes':null,'limit_bytes':null,"            \
+    "'wal_status':null,'log_bytes_per_second':null,'seconds_left':null,'pinned_by':null," \
+    "'warning_level':0,'warning':null}"
 #define SHOP_STATUS                                                                               \
     "{'name':'shop','connector':{'state':'RUNNING','worker_id':'$W','version':'" PENSTOCK_VERSION \
     "'},'tasks':[{'id':0,'state':'RUNNING','worker_id':'$W','version':'" PENSTOCK_VERSION         \
-    "'}],'type':'source','penstock':{'slot':null,'retained_bytes':null,'safe_bytes':null,"        \
-    "'pinned_by':null}}"
+    "'}],'type':'source','penstock':" NO_SLOT "}"
 #define SHOP_INFO                          \
     "{'name':'shop','config':" SHOP_CONFIG \
     ",'tasks':[{'connector':'shop','task':0}],'type':'source'}"
@@ -253,8 +256,8 @@ static void test_connectors(void **state)
            with_worker(f, "{'name':'dw h\xc3\xa4user','connector':{'state':'RUNNING','worker_id':"
                           "'$W','version':'" PENSTOCK_VERSION
                           "'},'tasks':[{'id':0,'state':'FAILED','worker_id':'$W','version':"
-                          "'" PENSTOCK_VERSION
-                          "','trace':'disk full; server said ?'}],'type':'sink'}"));
+                          "'" PENSTOCK_VERSION "','trace':'disk full; server said "
+                          "?'}],'type':'sink','penstock':{'freshness_seconds':null}}"));
     expect(f, "GET", "/connectors?expand=status&expand=info", 200, NULL);
     {
         json_t *j = json_loads(
@@ -271,8 +274,7 @@ static void test_connectors(void **state)
     expect(f, "GET", "/connectors/shop/status", 200,
            with_worker(f, "{'name':'shop','connector':{'state':'STOPPED','worker_id':'$W',"
                           "'version':'" PENSTOCK_VERSION
-                          "'},'tasks':[],'type':'source','penstock':{'slot':null,"
-                          "'retained_bytes':null,'safe_bytes':null,'pinned_by':null}}"));
+                          "'},'tasks':[],'type':'source','penstock':" NO_SLOT "}"));
     expect(f, "GET", "/connectors/shop/tasks", 200, "[]");
     expect(f, "GET", "/connectors/shop/tasks/0/status", 404,
            "{\"error_code\":404,\"message\":\"No status found for task shop-0\"}");
@@ -366,10 +368,10 @@ static void test_tables(void **state)
            with_worker(
                f, "[{'connector':'shop','schema':'public','table':'items','target':null,'state':"
                   "'refused','reason':'has a column _penstock_csn','rows':12,'position':'',"
-                  "'waiting_seconds':0,'waiting_bytes':0},"
+                  "'freshness_seconds':null,'waiting_seconds':0,'waiting_bytes':0},"
                   "{'connector':'shop','schema':'public','table':'orders','target':"
                   "'public.orders','state':'live','reason':null,'rows':12,'position':'0/1A2B',"
-                  "'waiting_seconds':null,'waiting_bytes':null}]"));
+                  "'freshness_seconds':null,'waiting_seconds':null,'waiting_bytes':null}]"));
     stop(f);
 }
 

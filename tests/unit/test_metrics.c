@@ -12,6 +12,7 @@
 
 #include "metrics/internal.h"
 #include "state/board.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 static void test_values(void **state)
@@ -69,8 +70,15 @@ static void expected_list(struct buf *out)
         const struct metric_row *m = &metric_table[i];
 
         assert_non_null(m->name);
+        if (i > 0 && strcmp(m->name, m[-1].name) == 0) { /* another value of its label */
+            assert_string_equal(m->help, m[-1].help);
+            continue;
+        }
         buf_printf(out, "| `%s` | %s | %s | %s |\n", m->name,
-                   m->type == METRIC_COUNTER ? "counter" : "gauge", m->labels, m->help);
+                   m->type == METRIC_COUNTER     ? "counter"
+                   : m->type == METRIC_HISTOGRAM ? "histogram"
+                                                 : "gauge",
+                   m->labels, m->help);
     }
 }
 
@@ -78,7 +86,7 @@ static void expected_list(struct buf *out)
 static void test_list(void **state)
 {
     struct buf want = {0};
-    char text[16384];
+    char text[32768];
     FILE *f = fopen("schemas/metrics.md", "r");
     size_t n;
 
@@ -107,16 +115,106 @@ static void test_names(void **state)
         assert_int_equal(end - m->name > 6 && strcmp(end - 6, "_total") == 0,
                          m->type == METRIC_COUNTER);
         assert_true(m->unit == 1 || m->unit == 1000000);
+        for (int k = 0; k < i; k++) { /* a family's rows follow each other, each with a value */
+            if (strcmp(metric_table[k].name, m->name) == 0) {
+                assert_string_equal(m[-1].name, m->name);
+                assert_string_not_equal(m[-1].value, m->value);
+            }
+        }
     }
+}
+
+/* The histogram's buckets add up, and a series goes with its value. */
+static void test_histogram(void **state)
+{
+    struct board *b = board_new("svc");
+    struct buf out = {0};
+    const char *s;
+
+    (void)state;
+    metric_observe_commit_us("hist", 1000);
+    metric_observe_commit_us("hist", 1001);
+    metric_observe_commit_us("hist", 61000000);
+    metric_set(METRIC_SOURCE_SECONDS_LEFT, "hist", 5);
+    metric_unset(METRIC_SOURCE_SECONDS_LEFT, "hist");
+    metric_unset(METRIC_SOURCE_SECONDS_LEFT, "nobody");
+    metric_add(METRIC_CHANGES_DELETE, "hist", 2);
+    metrics_write(&out, b);
+    s = buf_cstr(&out);
+#define FAMILY "\npenstock_sink_commit_duration_seconds_"
+    assert_non_null(strstr(s, FAMILY "bucket{connector=\"hist\",le=\"0.001\"} 1\n"));
+    assert_non_null(strstr(s, FAMILY "bucket{connector=\"hist\",le=\"0.0025\"} 2\n"));
+    assert_non_null(strstr(s, FAMILY "bucket{connector=\"hist\",le=\"60\"} 2\n"));
+    assert_non_null(strstr(s, FAMILY "bucket{connector=\"hist\",le=\"+Inf\"} 3\n"));
+    assert_non_null(strstr(s, FAMILY "sum{connector=\"hist\"} 61.002001\n"));
+    assert_non_null(strstr(s, FAMILY "count{connector=\"hist\"} 3\n"));
+    assert_null(strstr(s, "penstock_source_seconds_left{connector=\"hist\"}"));
+    assert_non_null(
+        strstr(s, "penstock_source_changes_total{connector=\"hist\",op=\"delete\"} 2\n"));
+    buf_free(&out);
+    board_free(b);
+}
+
+/* However many tables there are, the series are bounded; what is not live is never left out. */
+static void test_many_tables(void **state)
+{
+    struct board *b = board_new("svc");
+    char name[32];
+    struct board_table t = {
+        .connector = "shop", .schema = "public", .name = name, .rows_total = -1};
+    struct buf out = {0};
+    const char *s;
+    int n = 0;
+
+    (void)state;
+    board_add_connector(b, "shop", true, NULL);
+    for (int i = 0; i < METRIC_MAX_TABLES + 7; i++) {
+        snprintf(name, sizeof(name), "t%04d", i);
+        t.state = i == METRIC_MAX_TABLES + 6 ? TABLE_REFUSED : TABLE_LIVE;
+        board_set_table(b, &t);
+    }
+    metrics_write(&out, b);
+    s = buf_cstr(&out);
+    for (const char *p = s; (p = strstr(p, "\npenstock_table_state{")) != NULL; p++)
+        n++;
+    assert_int_equal(n, 4 * METRIC_MAX_TABLES);
+    assert_non_null(strstr(s, "table=\"public.t0506\",state=\"refused\"} 1\n"));
+    assert_non_null(strstr(s, "\npenstock_tables_unlisted 7\n"));
+    assert_non_null(strstr(s, "\npenstock_tables{connector=\"shop\",state=\"live\"} 506\n"));
+    buf_free(&out);
+    board_free(b);
+}
+
+/* Only a sink has it; it is as old as the moment it was told. */
+static void test_freshness(void **state)
+{
+    struct board *b = board_new("svc");
+    struct buf out = {0};
+    const char *at;
+
+    (void)state;
+    board_add_connector(b, "dw", false, NULL);
+    metrics_write(&out, b);
+    assert_null(strstr(buf_cstr(&out), "penstock_freshness_seconds{"));
+    buf_reset(&out);
+    board_set_fresh(b, "dw", clock_wall_us() - 5000000);
+    board_set_fresh(b, "dw", clock_wall_us() - 9000000); /* does not go back */
+    board_set_fresh(b, "nobody", 1);
+    metrics_write(&out, b);
+    at = strstr(buf_cstr(&out), "\npenstock_freshness_seconds{connector=\"dw\"} ");
+    assert_non_null(at);
+    assert_in_range((int)atof(strchr(at, '}') + 1), 5, 7);
+    buf_free(&out);
+    board_free(b);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),    cmocka_unit_test(test_text),
+        cmocka_unit_test(test_list),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_histogram), cmocka_unit_test(test_many_tables),
+        cmocka_unit_test(test_freshness),
     };
 
     log_set_level(LOG_ERROR);
