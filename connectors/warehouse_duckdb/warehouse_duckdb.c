@@ -136,5 +136,8 @@ const struct warehouse_ops warehouse_duckdb_ops = {
     .append_abort = wdk_append_abort,
     .maintain = wdk_maintain,
     .ask = wdk_ask,
+    .view = wdk_view,
+    .crowded = wdk_wants_pause,
+    .scan = wdk_scan,
     .error_note = wdk_state_note,
 };

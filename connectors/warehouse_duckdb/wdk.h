@@ -115,6 +115,12 @@ duckdb_value wdk_value(duckdb_logical_type lt, duckdb_vector v, idx_t row);
 /* wdk_text.c: of a type that is not nested, a row that is not NULL. */
 duckdb_value wdk_scalar(duckdb_logical_type lt, const void *data, idx_t row);
 
+/* wdk_scan.c: see warehouse_ops.view and scan */
+bool wdk_view(struct session *s, struct error *err);
+bool wdk_scan(struct session *s, const char *schema, const char *table,
+              const struct load_column *cols, int ncols, scan_row_fn *row, void *ctx,
+              struct error *err);
+
 /* wdk_ask.c: see warehouse_ops.ask */
 enum ask_outcome wdk_ask(struct warehouse *w, const struct question *q, struct buf *json,
                          struct error *err);

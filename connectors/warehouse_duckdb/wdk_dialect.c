@@ -103,6 +103,7 @@ const struct dialect wdk_dialect = {
     .case_folds = true,
     .reserved_schemas = databases,
     .primary_key = false,
+    .signless_zero = true,
     .merge = false,
     .temp_prefix = "temp.main.",
     .lock_share = NULL,

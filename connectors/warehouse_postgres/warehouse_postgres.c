@@ -67,5 +67,7 @@ const struct warehouse_ops warehouse_postgres_ops = {
     .append_row = wpg_append_row,
     .append_close = wpg_append_close,
     .append_abort = wpg_append_abort,
+    .view = wpg_view,
+    .scan = wpg_scan,
     .error_note = error_note,
 };

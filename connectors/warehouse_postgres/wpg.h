@@ -46,6 +46,8 @@ bool wpg_session_open(struct warehouse *w, const char *name, struct session **ou
 void wpg_session_close(struct session *s);
 void wpg_session_cancel(struct session *s);
 bool wpg_usable(const struct session *s, struct error *err);
+/* Until the server has sent something. */
+bool wpg_wait_input(struct session *s, struct error *err);
 /* Sends what libpq holds back. */
 bool wpg_flush(struct session *s, struct error *err);
 /* The next result, NULL when the statement is over. watch: look for who blocks it. */
@@ -82,6 +84,11 @@ bool wpg_append_row(struct appender *ap, const struct value *values, struct erro
 bool wpg_append_close(struct appender *ap, int64_t *nulled, struct error *err);
 void wpg_append_abort(struct appender *ap);
 
+/* wpg_scan.c: binary COPY, the other way; see warehouse_ops.view and scan. */
+bool wpg_view(struct session *s, struct error *err);
+bool wpg_scan(struct session *s, const char *schema, const char *table,
+              const struct load_column *cols, int ncols, scan_row_fn *row, void *ctx,
+              struct error *err);
 /* wpg_check.c */
 bool wpg_check(struct warehouse *w, const struct warehouse_wants *wants, struct findings *out,
                struct error *err);

@@ -195,6 +195,17 @@ bool wpg_flush(struct session *s, struct error *err)
     }
 }
 
+bool wpg_wait_input(struct session *s, struct error *err)
+{
+    bool ready = false;
+
+    while (!ready) {
+        if (!wait_socket(s, POLLIN, -1, &ready, err))
+            return false;
+    }
+    return PQconsumeInput(s->conn) != 0 || fail_lost(s, err);
+}
+
 bool wpg_next_result(struct session *s, bool watch, PGresult **out, struct error *err)
 {
     struct wpg_watch w;

@@ -16,6 +16,7 @@
 struct board;
 struct desk;
 struct requests;
+struct verifications;
 
 enum { API_MAX_PARAMS = 2, API_MAX_SEGMENTS = 8 };
 
@@ -25,8 +26,9 @@ enum { API_MAX_PARAMS = 2, API_MAX_SEGMENTS = 8 };
 /* What handlers know of the service; does not change while the server runs. */
 struct api_context {
     struct board *board;
-    struct requests *requests; /* NULL: this service takes none */
-    struct desk *desk;         /* NULL: no warehouse is read through this service */
+    struct requests *requests;           /* NULL: this service takes none */
+    struct desk *desk;                   /* NULL: no warehouse is read through this service */
+    struct verifications *verifications; /* NULL: this service takes none */
     const struct config *service;
     const char *worker_id; /* HOST:PORT */
 };
@@ -44,9 +46,10 @@ struct api_request {
 
 struct api_reply {
     unsigned status;
-    const char *type;  /* Content-Type */
-    const char *allow; /* Allow, or NULL */
-    bool problem;      /* errors are problem+json (RFC 9457): under /v1 */
+    const char *type;     /* Content-Type */
+    const char *allow;    /* Allow, or NULL */
+    const char *location; /* Location, or NULL */
+    bool problem;         /* errors are problem+json (RFC 9457): under /v1 */
     struct buf body;
     /*
      * What takes long: a handler leaves it here and returns; it then fills the reply in a thread of
@@ -103,7 +106,7 @@ json_t *api_age_json(int64_t us);
 json_t *api_status_json(const struct api_request *request, const struct board_connector *c);
 
 /* Handlers: api_health.c, api_connectors.c, api_lifecycle.c, api_tables.c, api_metrics.c,
- * api_snapshots.c, api_query.c */
+ * api_snapshots.c, api_query.c, api_verifications.c */
 void api_root(const struct api_request *request, struct api_reply *reply);
 void api_livez(const struct api_request *request, struct api_reply *reply);
 void api_readyz(const struct api_request *request, struct api_reply *reply);
@@ -122,5 +125,9 @@ void api_restart_task(const struct api_request *request, struct api_reply *reply
 void api_tables(const struct api_request *request, struct api_reply *reply);
 void api_snapshots(const struct api_request *request, struct api_reply *reply);
 void api_query(const struct api_request *request, struct api_reply *reply);
+void api_verify(const struct api_request *request, struct api_reply *reply);
+void api_verifications(const struct api_request *request, struct api_reply *reply);
+void api_verification(const struct api_request *request, struct api_reply *reply);
+void api_cancel_verification(const struct api_request *request, struct api_reply *reply);
 
 #endif

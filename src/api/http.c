@@ -63,6 +63,8 @@ static enum MHD_Result send_reply(struct MHD_Connection *c, struct api_reply *re
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type);
     if (reply->allow)
         MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, reply->allow);
+    if (reply->location)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, reply->location);
     if (reply->status == MHD_HTTP_UNAUTHORIZED)
         MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"penstock\"");
     MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
@@ -343,8 +345,8 @@ static void http_free(struct http_server *s)
 }
 
 bool http_start(struct http_server **out, const struct config *service, struct board *b,
-                struct requests *requests, struct desk *desk, bool next_free, int *port,
-                struct error *err)
+                struct requests *requests, struct desk *desk, struct verifications *verifications,
+                bool next_free, int *port, struct error *err)
 {
     const char *listen_text = config_string(service, "listen");
     const char *token = config_string(service, "api.token");
@@ -364,6 +366,7 @@ bool http_start(struct http_server **out, const struct config *service, struct b
     s->context = (struct api_context){.board = b,
                                       .requests = requests,
                                       .desk = desk,
+                                      .verifications = verifications,
                                       .service = service,
                                       .worker_id = s->worker_id};
     pthread_mutex_init(&s->lock, NULL);

@@ -21,5 +21,9 @@ const struct api_route api_routes[] = {
     {"GET", "/v1/tables", api_tables},
     {"POST", "/v1/connectors/{}/snapshots", api_snapshots},
     {"POST", "/v1/query", api_query},
+    {"GET", "/v1/verifications", api_verifications},
+    {"POST", "/v1/verifications", api_verify},
+    {"GET", "/v1/verifications/{}", api_verification},
+    {"DELETE", "/v1/verifications/{}", api_cancel_verification},
     {NULL, NULL, NULL},
 };

@@ -16,11 +16,13 @@
 #include <string.h>
 
 #define MAX_VALUES (sizeof(((struct cli_args *)NULL)->values) / sizeof(const char *))
+#define MAX_MANY (sizeof(((struct cli_args *)NULL)->many) / sizeof(const char *))
 #define MAX_POSITIONAL (sizeof(((struct cli_args *)NULL)->positional) / sizeof(const char *))
 
 const struct cli_command *const cli_commands[] = {
-    &cli_run,     &cli_sync,   &cli_check,  &cli_status, &cli_query,   &cli_pause, &cli_resume,
-    &cli_restart, &cli_resync, &cli_remove, &cli_config, &cli_version, &cli_help,  NULL};
+    &cli_run,    &cli_sync,   &cli_check,   &cli_status, &cli_query,
+    &cli_pause,  &cli_resume, &cli_restart, &cli_resync, &cli_verify,
+    &cli_remove, &cli_config, &cli_version, &cli_help,   NULL};
 
 enum { GLOBAL_URL, GLOBAL_TOKEN, GLOBAL_OUTPUT, GLOBAL_HELP, GLOBAL_VERSION, GLOBALS };
 
@@ -121,6 +123,20 @@ static bool take_value(struct parsing *p, const struct cli_option *o, const char
     return true;
 }
 
+/* One more value of the option that may be given more than once. */
+static bool take_more(struct parsing *p, const struct cli_option *o, const char *attached)
+{
+    struct cli_args *a = p->args;
+
+    if ((size_t)a->nmany == MAX_MANY)
+        return error_set(p->err, ERROR_CONFIG, "%s is given more than %d times", o->name,
+                         (int)MAX_MANY);
+    if (!take_value(p, o, attached, &a->many[a->nmany]))
+        return false;
+    a->nmany++;
+    return true;
+}
+
 /* arg is --name, --name=value, -x or -xVALUE. */
 static bool take_option(struct parsing *p, const char *arg)
 {
@@ -131,6 +147,8 @@ static bool take_option(struct parsing *p, const char *arg)
         is_long ? (arg[len] == '=' ? arg + len + 1 : NULL) : (arg[len] != '\0' ? arg + len : NULL);
     int i = find_option(options, arg, len);
 
+    if (i >= 0 && p->command->many != NULL && strcmp(options[i].name, p->command->many) == 0)
+        return take_more(p, &options[i], attached);
     if (i >= 0 && (size_t)i < MAX_VALUES)
         return take_value(p, &options[i], attached, &p->args->values[i]);
     i = find_option(cli_global_options, arg, len);

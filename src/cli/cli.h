@@ -21,6 +21,8 @@ struct cli_args {
     const char *values[32]; /* by index of command->options; flags: "" when given, else NULL */
     const char *positional[8];
     int npositional;
+    const char *many[64]; /* values of the option that may be given more than once */
+    int nmany;
     const char *url;   /* global --url, default http://127.0.0.1:8083 */
     const char *token; /* global --token or $PENSTOCK_TOKEN */
     bool json;         /* global --output json */
@@ -34,12 +36,13 @@ struct cli_command {
     const char *help;                 /* further lines, or NULL */
     const struct cli_option *options; /* ended by a NULL name; may be NULL */
     int min_positional, max_positional;
+    const char *many;                        /* the option that may be given more than once */
     bool csv;                                /* --output csv is one of its forms */
     int (*run)(const struct cli_args *args); /* returns the exit code */
 };
 
 extern const struct cli_command cli_run, cli_sync, cli_check, cli_status, cli_query, cli_pause,
-    cli_resume, cli_restart, cli_resync, cli_remove, cli_config, cli_version, cli_help;
+    cli_resume, cli_restart, cli_resync, cli_verify, cli_remove, cli_config, cli_version, cli_help;
 
 /* The value of an option of the command; NULL if it was not given. */
 const char *cli_value(const struct cli_args *args, const char *option);

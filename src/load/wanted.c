@@ -224,6 +224,18 @@ void wanted_add(struct wanted *w, const struct compact_row *cr)
     pthread_mutex_unlock(&w->lock);
 }
 
+void wanted_ask(struct wanted *w, const uint8_t *key, size_t len, int64_t csn)
+{
+    struct row *r;
+
+    pthread_mutex_lock(&w->lock);
+    r = make_row(w, key, len);
+    forget_images(w, r);
+    r->since = csn;
+    want(w, r, csn);
+    pthread_mutex_unlock(&w->lock);
+}
+
 void wanted_altered(struct wanted *w)
 {
     struct row *r;

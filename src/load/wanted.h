@@ -31,6 +31,8 @@ void wanted_restore(struct wanted *w, const uint8_t *key, size_t len, int64_t cs
 /* A piece's outcome. r: wanted, or unresolved and not in the target. */
 void wanted_add(struct wanted *w, const struct compact_row *r);
 void wanted_settle(struct wanted *w, const uint8_t *key, size_t len);
+/* The row is to be read again, whatever the log has told of it up to csn; the target has none. */
+void wanted_ask(struct wanted *w, const uint8_t *key, size_t len, int64_t csn);
 void wanted_settle_all(struct wanted *w);
 /* The table has another shape: what was kept of rows is worth nothing. */
 void wanted_altered(struct wanted *w);

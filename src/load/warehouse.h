@@ -52,6 +52,9 @@ static inline const char *rowset_get(const struct rowset *r, int row, int col)
     return r->cells[row * r->ncols + col];
 }
 
+/* One row of a scan: a value for each column that was asked for, borrowed for the call. */
+typedef bool scan_row_fn(void *ctx, const struct value *values, struct error *err);
+
 /* Differences between engines that planning has to know. All functions are pure. */
 struct dialect {
     const char *name;
@@ -60,6 +63,7 @@ struct dialect {
     bool case_folds;                     /* names that differ in case are the same name */
     const char *const *reserved_schemas; /* no target may lie there; ended by NULL, or NULL */
     bool primary_key;                    /* targets get PRIMARY KEY */
+    bool signless_zero;                  /* -0 is stored as 0 */
     bool merge;                          /* upsert = MERGE; else DELETE USING + INSERT */
     const char *temp_prefix; /* how a stage table is named in SQL: "pg_temp." or "temp." */
     const char *lock_share;  /* " FOR SHARE", or NULL where one process owns the whole file */
@@ -185,6 +189,22 @@ struct warehouse_ops {
      */
     enum ask_outcome (*ask)(struct warehouse *w, const struct question *q, struct buf *json,
                             struct error *err);
+
+    /*
+     * For verification. view: a session without a transaction begins one that only reads, sees what
+     * is committed at this moment, and may stand idle; it ends with disconnect. crowded: readers
+     * ought to wait a moment (the engine's upkeep); may be NULL.
+     */
+    bool (*view)(struct session *s, struct error *err);
+    bool (*crowded)(struct warehouse *w);
+    /*
+     * In a view, as often as wanted: hands out all rows of a table, in any order. The values are
+     * those that are stored, read back as cols[i].kind has them; ERROR_DATA for a column of a type
+     * that no value of that kind is kept in.
+     */
+    bool (*scan)(struct session *s, const char *schema, const char *table,
+                 const struct load_column *cols, int ncols, scan_row_fn *row, void *ctx,
+                 struct error *err);
 
     /* docs/errors.md: the i-th row of what the engine's own errors mean; false: there are no more.
      * May be NULL. */

@@ -90,6 +90,12 @@ const struct metric_row metric_table[METRIC_COUNT + METRIC_FIXED] = {
     [METRIC_FAILURES_FATAL] = {FAILURES, "fatal"},
     [METRIC_QUEUE_BYTES] = {"penstock_queue_bytes", METRIC_GAUGE, "connector", 1,
                             "Bytes of events waiting between source and sink."},
+    [METRIC_VERIFY_TABLES] = {"penstock_verify_tables_total", METRIC_COUNTER, "connector", 1,
+                              "Tables that were compared with the source's (penstock verify)."},
+    [METRIC_VERIFY_DIFFERENCES] = {"penstock_verify_differences_total", METRIC_COUNTER, "connector",
+                                   1,
+                                   "Rows in which the warehouse was found to differ from the "
+                                   "source (penstock verify)."},
     [METRIC_COMMIT_SECONDS] = {"penstock_sink_commit_duration_seconds", METRIC_HISTOGRAM,
                                "connector", 1,
                                "How long batches took, from their first statement to the commit."},

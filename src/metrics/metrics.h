@@ -41,7 +41,9 @@ enum metric {
     METRIC_FAILURES_DATA,
     METRIC_FAILURES_CONFLICT,
     METRIC_FAILURES_FATAL,
-    METRIC_QUEUE_BYTES, /* penstock_queue_bytes{connector} gauge */
+    METRIC_QUEUE_BYTES,        /* penstock_queue_bytes{connector} gauge */
+    METRIC_VERIFY_TABLES,      /* penstock_verify_tables_total{connector} */
+    METRIC_VERIFY_DIFFERENCES, /* penstock_verify_differences_total{connector} */
     METRIC_COUNT
 };
 

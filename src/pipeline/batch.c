@@ -336,7 +336,10 @@ bool batch_apply(struct sink *s, struct error *err)
     const struct warehouse_ops *ops = s->p->o.warehouse;
 
     s->last_apply_ms = clock_mono_ms();
-    return batch_apply_piece(s, err) && commit_batch(s, err) &&
+    if (!batch_apply_piece(s, err))
+        return false;
+    sink_verify_want(s);
+    return commit_batch(s, err) &&
            (ops->maintain == NULL || ops->maintain(s->session, false, err)) &&
            sink_wanted_give(s, err);
 }

@@ -68,6 +68,8 @@ struct sink {
     int64_t spool_limit;
 
     struct fetched *fetched; /* rows that were read again, until they are in the warehouse */
+    struct segment *kept;    /* taken out of the queue, and not to be read yet: sink_verify.c */
+    struct verify_repair *repair; /* rows that the open transaction deletes, to be read again */
 
     struct segment **held; /* what compaction points into */
     int nheld, held_cap;
@@ -141,6 +143,17 @@ const char *sink_wanted_reason(const struct sink_table *t);
 void sink_take_fetched(struct sink *s, const struct event *e);
 /* Collects what was read as of points that the stream has passed, if nothing else is collected. */
 bool sink_wanted_give(struct sink *s, struct error *err);
+
+/* --- sink_verify.c: exact points for verification --- */
+/* How long the sink may wait for the next segment, at most. */
+int sink_verify_wait_ms(const struct sink *s, int ms);
+/* Is this segment, the next one, to be read later? */
+bool sink_verify_delays(struct sink *s, const struct segment *seg);
+/* Between two segments; and before a transaction begins. */
+bool sink_verify_look(struct sink *s, struct error *err);
+bool sink_verify_begins(struct sink *s, int64_t csn, struct error *err);
+/* In the batch's transaction, after its rows. */
+void sink_verify_want(struct sink *s);
 
 /* --- batch.c --- */
 /* Keeps a segment until what points into it has been applied. */

@@ -146,6 +146,7 @@ bool feed_flush(struct feed *f, struct error *err)
     if (f->segment->bytes.len == 0)
         return true;
     count(f);
+    f->segment->pushed_ms = clock_mono_ms();
     for (;;) {
         enum queue_result r = queue_push(f->queue, f->segment, f->segment->bytes.len, PUSH_WAIT_MS);
 

@@ -94,6 +94,7 @@ struct freshness {
 
 struct loads;
 struct wanting; /* refetch.h */
+struct verify_sink;
 
 struct pipeline {
     struct pipeline_options o;
@@ -126,6 +127,9 @@ struct pipeline {
 
     struct wanting *wanting; /* while the sink lives; under lock */
     atomic_bool rows_wanted; /* some row is wanted that may be read now */
+
+    struct verify_sink *verify; /* what verification asks of the sink; before the sink's thread
+                                   begins, until it has ended */
 
     /* The attempt. */
     struct arena *arena;       /* the connector's thread */

@@ -15,6 +15,7 @@
 #include "state/board.h"
 #include "state/desk.h"
 #include "state/requests.h"
+#include "state/verifications.h"
 
 struct pipeline;
 
@@ -25,11 +26,12 @@ struct pipeline_options {
     const struct config *source_config, *sink_config, *service_config;
     struct registry *registry;
     struct board *board;
-    struct requests *requests; /* loads that people ask for; NULL with once */
-    struct desk *desk;         /* where people's questions come in; may be NULL */
-    const char *paused;        /* as in pipeline_pause, from the start */
-    bool once;                 /* load, then end; nothing stays at the source */
-    bool fail_fast;            /* an error before the first load or stream ends it (sync) */
+    struct requests *requests;           /* loads that people ask for; NULL with once */
+    struct verifications *verifications; /* that people ask for; NULL as requests */
+    struct desk *desk;                   /* where people's questions come in; may be NULL */
+    const char *paused;                  /* as in pipeline_pause, from the start */
+    bool once;                           /* load, then end; nothing stays at the source */
+    bool fail_fast; /* an error before the first load or stream ends it (sync) */
 };
 
 /* Starts the connector's thread. Everything in o is borrowed until pipeline_free. */

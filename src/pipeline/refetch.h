@@ -15,6 +15,7 @@ struct wanting {
     struct wanting *next;
     struct flow *flow;   /* the version that the sink has; NULL: nothing is to be read now */
     struct wanted *rows; /* the sink's; others call wanted_copy only */
+    size_t count;        /* of them, as of the last commit */
 };
 
 struct fetched_row {

@@ -26,6 +26,7 @@ struct service {
     struct board *board;
     struct requests *requests; /* NULL: it ends after its load */
     struct desk *desk;
+    struct verifications *verifications; /* NULL as requests */
     struct http_server *http;
     int port;
     struct pipeline **pipelines;
@@ -157,6 +158,7 @@ static bool start_pipelines(struct service *s, const struct service_options *o, 
         po.board = s->board;
         po.requests = s->requests;
         po.desk = s->desk;
+        po.verifications = s->verifications;
         po.paused = s->paused[s->npipelines] = paused_end(s, po.source_name, po.sink_name);
         if (!pipeline_start(&s->pipelines[s->npipelines], &po, err))
             return false;
@@ -203,6 +205,7 @@ bool service_start(struct service **out, const struct config_file *cfg,
     set_log_format(cfg->service);
     s->board = board_new(config_string(cfg->service, "name"));
     s->requests = o->once ? NULL : requests_new();
+    s->verifications = o->once ? NULL : verifications_new();
     s->desk = desk_new();
     for (i = 0; i < cfg->nconnectors; i++) {
         board_add_connector(s->board, cfg->connectors[i].name, cfg->connectors[i].source != NULL,
@@ -212,8 +215,8 @@ bool service_start(struct service **out, const struct config_file *cfg,
     }
     if (make_dir(dir, err) && lock_data_dir(s, dir, err) && make_spool_dir(dir, err) &&
         open_registry(s, dir, err) && read_wishes(s, dir) &&
-        http_start(&s->http, cfg->service, s->board, s->requests, s->desk, o->next_free_port,
-                   &s->port, err) &&
+        http_start(&s->http, cfg->service, s->board, s->requests, s->desk, s->verifications,
+                   o->next_free_port, &s->port, err) &&
         start_pipelines(s, o, err)) {
         *out = s;
         return true;
@@ -342,6 +345,7 @@ bool service_free(struct service *s, struct error *err)
     desk_free(s->desk);
     board_free(s->board);
     requests_free(s->requests);
+    verifications_free(s->verifications);
     registry_close(s->registry);
     if (s->lock_fd >= 0)
         close(s->lock_fd);

@@ -26,7 +26,8 @@
 #define WAIT_MS 500
 #define BULK_BYTES ((size_t)256 << 10)
 #define BULK_MAX_MS 250
-#define PAUSE_MS 5         /* of a stream that has nothing more to say just now */
+#define PAUSE_MS 5 /* of a stream that has nothing more to say just now */
+#define DELAY_LOOK_MS 5
 #define KEEP_OPEN_MS 15000 /* a piece's transaction is touched this often: it times out at 60 s */
 
 struct sink *sink_new(struct pipeline *p, struct queue *q)
@@ -77,6 +78,8 @@ static bool take_event(struct sink *s, const struct event *e, const struct segme
     case EVENT_MARK:
         return true;
     case EVENT_BEGIN:
+        if (!sink_verify_begins(s, e->csn, err))
+            return false;
         s->tx_open = true;
         s->tx_csn = e->csn;
         s->tx_us = e->commit_us;
@@ -197,25 +200,45 @@ static bool keep(struct sink *s, struct error *err)
     return ops->exec(s->session, "SELECT 1", NULL, err);
 }
 
+/* The next segment, if there is one that may be read. */
+static enum queue_result next_segment(struct sink *s, struct segment **out)
+{
+    enum queue_result r = QUEUE_OK;
+    void *item = NULL;
+
+    if (s->kept == NULL) {
+        r = queue_pop(s->queue, &item, sink_verify_wait_ms(s, wait_ms(s)));
+        if (r == QUEUE_OK)
+            s->kept = item;
+    }
+    if (r == QUEUE_OK && sink_verify_delays(s, s->kept)) {
+        clock_sleep_ms(DELAY_LOOK_MS);
+        return QUEUE_TIMEOUT;
+    }
+    *out = s->kept;
+    s->kept = NULL;
+    return r;
+}
+
 static bool sink_loop(struct sink *s, struct error *err)
 {
-    void *item = NULL;
+    struct segment *seg = NULL;
 
     s->last_apply_ms = clock_mono_ms() - s->flush_ms;
     for (;;) {
         enum queue_result r;
 
-        if (!sink_wanted_give(s, err))
+        if (!sink_wanted_give(s, err) || !sink_verify_look(s, err))
             return false;
         if (should_apply(s, clock_mono_ms()) && !batch_apply(s, err))
             return false;
-        r = queue_pop(s->queue, &item, wait_ms(s));
+        r = next_segment(s, &seg);
         if (r == QUEUE_CLOSED)
             break;
         s->paused = r == QUEUE_TIMEOUT;
-        if (r == QUEUE_OK && !take_segment(s, item, err))
+        if (r == QUEUE_OK && !take_segment(s, seg, err))
             return false;
-        if (r == QUEUE_TIMEOUT) {
+        if (r == QUEUE_TIMEOUT && s->kept == NULL) {
             metric_set(METRIC_QUEUE_BYTES, s->p->o.sink_name, 0);
             if (!keep(s, err))
                 return false;
@@ -277,6 +300,7 @@ void sink_free(struct sink *s)
         return;
     sink_tables_free(s);
     batch_release(s);
+    segment_free(s->kept);
     arena_free(s->lifted);
     arena_free(s->arena);
     mem_free(s->held);

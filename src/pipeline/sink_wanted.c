@@ -74,6 +74,7 @@ static void publish(struct sink *s)
         bool live = t->flow != NULL && t->live && !t->frozen;
 
         t->wanting.flow = live ? t->flow : NULL;
+        t->wanting.count = wanted_count(t->wanting.rows);
         if (!live)
             continue;
         say(t);

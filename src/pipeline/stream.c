@@ -5,6 +5,7 @@
  */
 #include "pipeline/fresh.h"
 #include "pipeline/load.h"
+#include "pipeline/verify.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -70,6 +71,7 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     struct sink *sink = sink_new(p, q);
     struct feed *feed = NULL;
     struct loads *loads = NULL;
+    struct verify *verify = verify_new(p);
     struct error read_err = {0}, sink_err = {0};
     enum outcome outcome = OUTCOME_FAILED;
     struct stream_table *tables;
@@ -91,7 +93,9 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     show_running(p);
     fresh_commit(p, p->checkpoint.commit_us);
     feed = feed_new(p, q, sink);
-    read_ok = loads_start(&loads, p, feed, &read_err) && read_log(p, feed, sink, loads, &read_err);
+    read_ok = loads_start(&loads, p, feed, &read_err) && verify_start(verify, &read_err) &&
+              read_log(p, feed, sink, loads, &read_err);
+    verify_stop(verify);
     loads_stop(loads);
     queue_close(q);
     outcome = sink_join(sink, &sink_err);
@@ -111,6 +115,7 @@ out:
     feed_free(feed);
     sink_free(sink);
     loads_free(loads);
+    verify_free(verify);
     queue_free(q, segment_free);
     return outcome;
 }

@@ -66,7 +66,8 @@ struct event {
 
 struct segment {
     struct buf bytes;
-    size_t at; /* where segment_next reads */
+    size_t at;         /* where segment_next reads */
+    int64_t pushed_ms; /* when it was handed over: after all that it holds was read */
 };
 
 struct segment *segment_new(void);

@@ -87,6 +87,12 @@ static void options(void **state)
     assert_string_equal(args.positional[0], "shop");
     assert_string_equal(cli_value(&args, "--table"), "\"a.b\".c");
     assert_string_equal(cli_value(&args, "--config"), "f.yaml");
+    assert_true(parse("verify --table a.b shop --table=c.d --repair --table e.f"));
+    assert_ptr_equal(args.command, &cli_verify);
+    assert_int_equal(args.nmany, 3);
+    assert_string_equal(args.many[1], "c.d");
+    assert_string_equal(args.positional[0], "shop");
+    assert_non_null(cli_value(&args, "--repair"));
     setenv("PENSTOCK_TOKEN", "t0", 1);
     assert_true(parse("config"));
     assert_string_equal(args.token, "t0");
@@ -113,6 +119,8 @@ static void wrong_lines(void **state)
     refused("resync a b", "one argument too many", "");
     refused("resync a --tables x.y", "--tables is not an option", "did you mean --table?");
     refused("resync a --table x.y --table x.z", "--table is given twice", "");
+    refused("verify --table", "--table needs a value", "--table S.T");
+    refused("verify --repair --repair", "--repair is given twice", "");
     refused("version x", "one argument too many", "usage: penstock version");
 }
 
@@ -188,6 +196,19 @@ static void exit_codes(void **state)
 #define NOBODY " --url http://127.0.0.1:1" /* nothing listens on port 1 */
 
 /* What is wrong is said before, or instead of, asking somebody. */
+static void verify_without_a_service(void **state)
+{
+    (void)state;
+    prints("help verify", CLI_OK, "verify [NAME] [--table S.T]...", "");
+    prints("verify --limit 0" NOBODY, CLI_USAGE, "", "--limit: \"0\" is not a whole number");
+    prints("verify --limit 7x" NOBODY, CLI_USAGE, "", "is not a whole number from 1 to 10000");
+    prints("verify --timeout -1" NOBODY, CLI_USAGE, "", "--timeout: \"-1\" is not");
+    prints("verify --table \xff" NOBODY, CLI_USAGE, "", "is not UTF-8");
+    prints("verify \xff" NOBODY, CLI_USAGE, "", "is not UTF-8");
+    prints("verify shop --repair" NOBODY, CLI_FAILED, "",
+           "no service answers at http://127.0.0.1:1");
+}
+
 static void resync_without_a_service(void **state)
 {
     (void)state;
@@ -331,6 +352,7 @@ int main(void)
         cmocka_unit_test(wrong_lines),
         cmocka_unit_test(exit_codes),
         cmocka_unit_test(resync_without_a_service),
+        cmocka_unit_test(verify_without_a_service),
         cmocka_unit_test(segments),
         cmocka_unit_test(config_of_a_file),
         cmocka_unit_test(config_as_json),

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ struct fixture {
     struct board *board;
     struct requests *requests;
     struct desk *desk;
+    struct verifications *verifications;
     struct config *service, *shop;
     struct http_server *server;
     int port;
@@ -99,7 +101,8 @@ static struct fixture *start(const char *token)
     fill(f);
     make_config(&f->service, "service", config_service_settings, pairs);
     f->requests = requests_new();
-    if (!http_start(&f->server, f->service, f->board, f->requests, f->desk, false, &f->port, &err))
+    if (!http_start(&f->server, f->service, f->board, f->requests, f->desk, f->verifications, false,
+                    &f->port, &err))
         fail_msg("%s", err.message);
     assert_true(f->port > 0);
     return f;
@@ -581,7 +584,7 @@ static void test_snapshots_of_what_ends(void **state)
     posts(f, "/v1/connectors/once/snapshots", NULL, 409, "once ends after its first load");
     posts(f, SHOP, NULL, 202, "\"id\":1");
     http_stop(f->server);
-    if (!http_start(&f->server, f->service, f->board, NULL, NULL, false, &f->port, &err))
+    if (!http_start(&f->server, f->service, f->board, NULL, NULL, NULL, false, &f->port, &err))
         fail_msg("%s", err.message);
     posts(f, SHOP, NULL, 409, "shop ends after its first load");
     stop(f);
@@ -766,7 +769,7 @@ static void try_listen(const char *listen_text, const char *token, bool next_fre
     bool ok;
 
     make_config(&service, "service", config_service_settings, pairs);
-    ok = http_start(&s, service, b, NULL, NULL, next_free, &port, &err);
+    ok = http_start(&s, service, b, NULL, NULL, NULL, next_free, &port, &err);
     if (ok != (words == NULL) || (words && strstr(err.message, words) == NULL))
         fail_msg("listen %s: %s", listen_text, ok ? "started" : err.message);
     if (!ok) {
@@ -810,12 +813,30 @@ static bool openapi_path(const char *line, char *out)
     return true;
 }
 
+/* "    post:" below a path -> "post"; false for another line. */
+static bool openapi_method(const char *line, char *out)
+{
+    static const char *const methods[] = {"get", "post", "put", "patch", "delete", NULL};
+    int i;
+
+    for (i = 0; methods[i] != NULL; i++) {
+        size_t n = strlen(methods[i]);
+
+        if (strncmp(line, "    ", 4) == 0 && strncmp(line + 4, methods[i], n) == 0 &&
+            strcmp(line + 4 + n, ":\n") == 0) {
+            strcpy(out, methods[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Every route is in schemas/openapi.yaml, and nothing else is. */
 static void test_openapi(void **state)
 {
     FILE *file = fopen("schemas/openapi.yaml", "r");
-    char line[512], path[512];
-    int paths = 0, routes = 0;
+    char line[512], path[512] = "", method[16];
+    int found = 0, routes = 0;
 
     (void)state;
     if (file == NULL)
@@ -823,18 +844,18 @@ static void test_openapi(void **state)
     while (fgets(line, sizeof(line), file)) {
         const struct api_route *r = api_routes;
 
-        if (!openapi_path(line, path))
+        if (openapi_path(line, path) || !openapi_method(line, method))
             continue;
-        while (r->method && strcmp(r->pattern, path) != 0)
+        while (r->method && (strcmp(r->pattern, path) != 0 || strcasecmp(r->method, method) != 0))
             r++;
         if (r->method == NULL)
-            fail_msg("schemas/openapi.yaml has a path that is not served: %s", path);
-        paths++;
+            fail_msg("schemas/openapi.yaml has what is not served: %s %s", method, path);
+        found++;
     }
     fclose(file);
     while (api_routes[routes].method)
         routes++;
-    assert_int_equal(paths, routes);
+    assert_int_equal(found, routes);
 }
 
 int main(void)

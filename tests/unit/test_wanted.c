@@ -333,9 +333,40 @@ static void copies(void **state)
     assert_int_equal(wanted_copy(f->w, f->a, 50, keys), 50);
 }
 
+/* Somebody asks for a row, whether the log told of it or not: only an image past csn will do, a
+ * complete change ends it as ever, and the books hear of it. */
+static void test_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct buf key = key_of(f, 7);
+    const uint8_t *bare = key.data + WIRE_PREFIX_SIZE;
+    size_t len = key.len - WIRE_PREFIX_SIZE, at = 0;
+    struct wanted_change c;
+
+    wanted_ask(f->w, bare, len, 100);
+    assert_int_equal(wanted_count(f->w), 1);
+    assert_false(takes(f, 7, 100));
+    assert_true(takes(f, 7, 101));
+    wanted_ask(f->w, bare, len, 200); /* again: of one row one want */
+    assert_int_equal(wanted_count(f->w), 1);
+    assert_false(takes(f, 7, 200));
+    assert_true(wanted_next_change(f->w, &at, &c));
+    assert_true(c.wanted && c.csn == 200);
+    assert_false(wanted_next_change(f->w, &at, &c));
+    wanted_saved(f->w);
+    wanted_settle(f->w, bare, len);
+    assert_int_equal(wanted_count(f->w), 0);
+    assert_false(takes(f, 7, 300));
+    at = 0;
+    assert_true(wanted_next_change(f->w, &at, &c));
+    assert_false(c.wanted);
+    buf_free(&key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_asked, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(what_ends_it, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(what_the_books_are_told, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(restored, open_fixture, close_fixture),
