@@ -236,6 +236,20 @@ static bool put_reference(struct buf *out, char *body, struct error *err)
     return error_hint(err, "known are ${env:NAME} and ${file:/path:key}");
 }
 
+/* Without it the text itself would be the value, of a password too. */
+static bool check_closed(const char *raw, struct error *err)
+{
+    static const char *const begins[] = {"${env:", "${file:"};
+
+    for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+        if (strncmp(raw, begins[i], strlen(begins[i])) != 0)
+            continue;
+        error_set(err, ERROR_CONFIG, "a reference begins with %s and does not end", begins[i]);
+        return error_hint(err, "close it with }");
+    }
+    return true;
+}
+
 bool config_resolve(const char *raw, char **out, bool *found, struct error *err)
 {
     struct buf b = {0};
@@ -253,6 +267,7 @@ bool config_resolve(const char *raw, char **out, bool *found, struct error *err)
             mem_free(body);
             raw = end + 1;
         } else {
+            ok = end != NULL || check_closed(raw, err);
             buf_u8(&b, (uint8_t)*raw++);
         }
     }

@@ -252,6 +252,9 @@ static void references(void **state)
     resolves("x${env:PENSTOCK_TEST_A}y", "xone ${env:PENSTOCK_TEST_B}y");
     resolves("${topic} a{2,3}$ ${", "${topic} a{2,3}$ ${");
     resolves_not("${env:PENSTOCK_TEST_AA}", "no variable PENSTOCK_TEST_AA", "PENSTOCK_TEST_A");
+    resolves_not("x${env:PENSTOCK_TEST_A", "begins with ${env: and does not end", "}");
+    resolves_not("${file:/x:y", "begins with ${file: and does not end", "}");
+    resolves("${HOME", "${HOME");
     resolves_not("${vault:a:b}", "${vault:...} is not a reference", "${env:NAME}");
     resolves_not("${file:/etc/x}", "names no file with a key", "");
     resolves_not("${file:/nonexistent/x:k}", "cannot read /nonexistent/x", "");
