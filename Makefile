@@ -10,7 +10,7 @@
 #   make chaos      random work against random trouble for ten minutes (tests/chaos; CHAOS='--seed N')
 #   make docs       the pages that the program prints: docs/configuration.md, docs/errors.md
 #   make install deb  into PREFIX (/usr/local); a Debian package
-#   make lint format bench clean
+#   make lint format bench bench-full clean
 
 BUILD ?= build
 DEPS := .deps
@@ -43,7 +43,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIBS = $(PKG_LIBS) -L$(DEPS)/duckdb -lduckdb -lm -pthread
 
-.PHONY: all deps demo test ci asan tsan failpoints chaos unit fuzz docs lint format format-check bench install deb clean
+.PHONY: all deps demo test ci asan tsan failpoints chaos unit fuzz docs lint format format-check bench bench-full install deb clean
 all: $(BUILD)/penstock
 
 # What the build needs from Debian and from npm: installed once, named when it is.
@@ -74,7 +74,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/libduckdb.so
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/driver.h $(LIB) $(BUILD)/libduckdb.so
 	@mkdir -p $(@D)
 	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -Wl,-rpath,$(abspath $(BUILD))
-$(BUILD)/bench/%: tests/bench/%.c $(LIB) $(BUILD)/libduckdb.so
+$(BUILD)/bench/%: tests/bench/%.c $(wildcard tests/bench/*.h) $(LIB) $(BUILD)/libduckdb.so
 	@mkdir -p $(@D)
 	@echo '  link $@'; $(CC) $(ALL_CFLAGS) -o $@ $< $(LIB) $(LIBS) -lavro -Wl,-rpath,$(abspath $(BUILD))
 
@@ -128,8 +128,11 @@ lint: all
 	@sh scripts/deps.sh lint $(DEPS)
 	@python3 scripts/lint.py --build $(BUILD)
 
+# One table at the end: each row a ratio with the bare loop or the database's own tool.
 bench: all $(BENCH)
-	@for b in $(BENCH); do $$b || exit 1; done
+	@sh scripts/bench.sh $(BUILD)
+bench-full: all $(BENCH)
+	@sh scripts/bench.sh $(BUILD) full
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/penstock $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/penstock

@@ -36,24 +36,14 @@ static bool schema_named(const struct catalog_table *ct, int upto)
     return false;
 }
 
-void catalog_grants(const struct catalog_table *ct, const char *user, struct buf *sql)
+void catalog_grant_select(const struct catalog_table *ct, const char *user, struct buf *sql)
 {
-    const char *between = sql->len > 0 ? "\n" : "";
     int i, n = 0;
 
     for (i = 0; i < ct->nleaves; i++) {
-        if (ct->leaves[i].may_use || schema_named(ct, i))
-            continue;
-        buf_printf(sql, "%sGRANT USAGE ON SCHEMA ", between);
-        buf_sql_ident(sql, ct->leaves[i].schema);
-        buf_puts(sql, " TO ");
-        buf_sql_ident(sql, user);
-        between = "\n";
-    }
-    for (i = 0; i < ct->nleaves; i++) {
         if (ct->leaves[i].may_select)
             continue;
-        buf_printf(sql, "%s%s", n == 0 ? between : "", n == 0 ? "GRANT SELECT ON " : ", ");
+        buf_puts(sql, n == 0 ? "GRANT SELECT ON " : ", ");
         catalog_qualified(sql, ct->leaves[i].schema, ct->leaves[i].name);
         n++;
     }
@@ -61,6 +51,25 @@ void catalog_grants(const struct catalog_table *ct, const char *user, struct buf
         buf_puts(sql, " TO ");
         buf_sql_ident(sql, user);
     }
+}
+
+void catalog_grants(const struct catalog_table *ct, const char *user, struct buf *sql)
+{
+    struct buf select = {0};
+    int i;
+
+    for (i = 0; i < ct->nleaves; i++) {
+        if (ct->leaves[i].may_use || schema_named(ct, i))
+            continue;
+        buf_printf(sql, "%sGRANT USAGE ON SCHEMA ", sql->len > 0 ? "\n" : "");
+        buf_sql_ident(sql, ct->leaves[i].schema);
+        buf_puts(sql, " TO ");
+        buf_sql_ident(sql, user);
+    }
+    catalog_grant_select(ct, user, &select);
+    if (select.len > 0)
+        buf_printf(sql, "%s%s", sql->len > 0 ? "\n" : "", buf_cstr(&select));
+    buf_free(&select);
 }
 
 /* A relation of pg_class that might be selected. */

@@ -70,5 +70,7 @@ struct buf;
 void catalog_qualified(struct buf *b, const char *schema, const char *name);
 /* The statements, one a line, that let user read what holds the table's rows; none if it may. */
 void catalog_grants(const struct catalog_table *ct, const char *user, struct buf *sql);
+/* The last of them alone; nothing if the user may read it all. */
+void catalog_grant_select(const struct catalog_table *ct, const char *user, struct buf *sql);
 
 #endif

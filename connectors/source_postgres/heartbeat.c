@@ -6,6 +6,7 @@
 #include "util/mem.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define SAY_MS 60000    /* how often a failure is said */
 #define REST_MS 10000   /* after a failure */
@@ -72,6 +73,16 @@ static bool ask(struct heartbeat *h, struct error *err)
     return pg_send(h->conn, "heartbeat.action.query", h->sql, err);
 }
 
+/* What the server says of the statement is a person's to correct: other hints are of our own SQL.
+ */
+static bool refused(struct error *err)
+{
+    if (err->sqlstate[0] == '\0' || strncmp(err->sqlstate, "08", 2) == 0 ||
+        strncmp(err->sqlstate, "57P", 3) == 0)
+        return false;
+    return error_hint(err, "correct heartbeat.action.query; it must name tables with their schema");
+}
+
 static bool take(struct heartbeat *h, int64_t now, struct error *err)
 {
     PGresult *res;
@@ -80,7 +91,7 @@ static bool take(struct heartbeat *h, int64_t now, struct error *err)
         return error_set(err, ERROR_RETRY, "heartbeat.action.query: no answer within %d s",
                          ANSWER_MS / 1000);
     if (!pg_receive(h->conn, "heartbeat.action.query", now, &res, err))
-        return false;
+        return refused(err);
     h->busy = res == NULL;
     PQclear(res);
     if (h->busy)

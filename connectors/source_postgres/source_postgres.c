@@ -85,8 +85,8 @@ static const struct setting settings[] = {
      .type = SETTING_STRING,
      .doc = "SQL that is run at the source every heartbeat.interval.ms while it is followed, for "
             "instance UPDATE monitor.beat SET at = now(): on a quiet database a replicated table "
-            "of your own then shows how fresh the copy is. It must be quick (10 s) and leave no "
-            "transaction open."},
+            "of your own then shows how fresh the copy is. It must be quick (10 s), leave no "
+            "transaction open and name tables with their schema."},
     {.name = NULL},
 };
 

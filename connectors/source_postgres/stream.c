@@ -6,7 +6,9 @@
  * holds the stream back: a server that is blocked in sending still reads it.
  *
  * Reads as fast as the server writes and never naps: waiting for more bytes was measured to halve
- * the rate on unix sockets. A call hands on what is there for SLICE_MS at most.
+ * the rate on unix sockets. A call hands on what is there for SLICE_MS at most. A busy server sends
+ * row by row, and each would end a call: so a call goes on until the stream pauses (PAUSE_MS) or
+ * TRICKLE_MS are over, and the engine hands on what came as one piece.
  */
 #include "source_postgres/stream.h"
 
@@ -30,6 +32,8 @@
 
 #define SILENT_MS 40000
 #define SLICE_MS 100        /* of one call while more is waiting */
+#define TRICKLE_MS 5        /* of one call while row after row comes */
+#define PAUSE_MS 1          /* without a row: the stream pauses */
 #define LOOK_UP_EVERY 256   /* messages between looks at the clock */
 #define STATUS_MAX_MS 10000 /* at least so often */
 #define STATUS_LEAST_MS 100 /* and not more often, unless the server asks */
@@ -263,10 +267,15 @@ static bool take_message(struct pg_stream *st, char *data, int len, const struct
     return send_status(st, err);
 }
 
-/* Hands on messages until none is left in libpq or the slice is over. */
+/*
+ * Reads once and hands on messages until none is left in libpq or the slice is over. What an
+ * encrypted connection has read already is not seen by poll: there it reads until nothing comes.
+ */
 static bool take_messages(struct pg_stream *st, int64_t slice_end, const struct change_sink *sink,
                           bool *got, bool *more, struct error *err)
 {
+    bool again = PQsslInUse(st->conn->pg) || PQgssEncInUse(st->conn->pg);
+    bool read = false;
     int count = 0;
 
     for (;;) {
@@ -275,9 +284,10 @@ static bool take_messages(struct pg_stream *st, int64_t slice_end, const struct 
         bool ok;
 
         *more = false;
-        if (len == 0) {
+        if (len == 0 && (again || !read)) {
             if (!PQconsumeInput(st->conn->pg))
                 return stream_ended(st, err);
+            read = true;
             len = PQgetCopyData(st->conn->pg, &data, 1);
         }
         if (len == 0)
@@ -296,6 +306,20 @@ static bool take_messages(struct pg_stream *st, int64_t slice_end, const struct 
         if (!keep_up(st, err))
             return false;
         if (clock_mono_ms() >= slice_end)
+            return true;
+    }
+}
+
+/* Messages, until for a moment no more come. begin: of the call. */
+static bool take_trickle(struct pg_stream *st, int64_t begin, const struct change_sink *sink,
+                         bool *got, bool *more, struct error *err)
+{
+    struct pollfd fd = {.fd = PQsocket(st->conn->pg), .events = POLLIN};
+
+    for (;;) {
+        if (!take_messages(st, begin + SLICE_MS, sink, got, more, err))
+            return false;
+        if (!*got || *more || clock_mono_ms() - begin >= TRICKLE_MS || poll(&fd, 1, PAUSE_MS) <= 0)
             return true;
     }
 }
@@ -354,7 +378,7 @@ bool stream_poll(struct source *s, int timeout_ms, const struct change_sink *sin
     if (st == NULL)
         return error_set(err, ERROR_RETRY, "there is no stream");
     for (;;) {
-        if (!take_messages(st, begin + SLICE_MS, sink, &got, &more, err) ||
+        if (!take_trickle(st, begin, sink, &got, &more, err) ||
             !stream_tell_idle(st, sink, false, err) || !keep_up(st, err) ||
             !watch_poll(s->watch, sink, err))
             return false;

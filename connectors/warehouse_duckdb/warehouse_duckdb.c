@@ -90,6 +90,7 @@ static bool check(struct warehouse *w, const struct warehouse_wants *wants, stru
                   struct error *err)
 {
     char path[4096], temp[4096];
+    struct error place = {0};
 
     if (snprintf(path, sizeof(path), "%s", w->path) >= (int)sizeof(path) ||
         snprintf(temp, sizeof(temp), "%s", w->temp_directory) >= (int)sizeof(temp))
@@ -100,6 +101,10 @@ static bool check(struct warehouse *w, const struct warehouse_wants *wants, stru
         check_directory(w->temp_directory, "DuckDB's temporary files", -1, out);
     else
         check_directory(dirname(temp), "DuckDB's temporary files", -1, out);
+    if (!wdk_publish_look(w, &place))
+        findings_add(out, FINDING_WARNING, "warehouse",
+                     "mend that, or correct publish.path: until then no copies are made",
+                     "publish.path: %s", place.message);
     findings_add(out, FINDING_NOTE, "warehouse", NULL,
                  "DuckDB %s, %s; while the service runs no other process can open the file: query "
                  "through the service (penstock query SQL)",

@@ -156,6 +156,8 @@ bool wdk_publish_prepare(struct warehouse *w, const struct config *cfg, struct b
                          struct error *err);
 bool wdk_publish_start(struct warehouse *w, struct error *err);
 void wdk_publish_stop(struct warehouse *w);
+/* Could a copy be put in its place now? True without publish.path. */
+bool wdk_publish_look(struct warehouse *w, struct error *err);
 
 /* wdk_append.c */
 bool wdk_append_open(struct session *s, const char *schema, const char *table, bool temporary,

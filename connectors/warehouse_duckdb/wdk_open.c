@@ -447,8 +447,10 @@ fail:
 bool wdk_look(struct warehouse **out, const struct config *cfg, bool *empty, struct error *err)
 {
     struct warehouse *w = NULL;
-    bool ok = find_files(&w, cfg, err);
+    struct buf paths = {0};
+    bool ok = find_files(&w, cfg, err) && wdk_publish_prepare(w, cfg, &paths, err);
 
+    buf_free(&paths);
     *empty = ok && access(w->path, F_OK) != 0;
     w->reads = true;
     if (ok && !*empty)

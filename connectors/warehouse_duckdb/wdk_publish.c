@@ -4,7 +4,8 @@
  * service has it, so a thread of its own makes a new file every publish.interval.ms: COPY FROM
  * DATABASE in one transaction, which sees one commit of the source and holds nobody up, into a file
  * beside publish.path, which is then checkpointed, detached, made read-only, synchronised and
- * renamed into its place. Who has the last copy open goes on reading that one.
+ * renamed into its place. Who has the last copy open goes on reading that one. Only a copy is
+ * replaced: another file of that name is somebody's, and stays.
  *
  * The copy is never half: its name changes only once it is complete. Mode 0444 and no .wal: a
  * reader that opened the last copy for writing may have left one, and DuckDB would replay it into
@@ -45,6 +46,7 @@ struct wdk_publisher {
     pthread_mutex_t lock;
     pthread_cond_t moved;
     bool stop;
+    ino_t placed;      /* the copy that this process put in place; 0: none */
     struct session *s; /* while a copy is made; for a cancel */
     int hindered;      /* so many times in a row somebody wrote when the copy was to be closed */
     char said[200];
@@ -150,6 +152,28 @@ static int64_t size_of(const char *path)
     return stat(path, &st) == 0 ? (int64_t)st.st_size : 0;
 }
 
+/*
+ * Does a copy stand at the path, or nothing? Copies are DuckDB files that nobody may write; one of
+ * this process's is known by its inode, whatever its mode has become.
+ */
+static bool is_copy(const struct wdk_publisher *p, const struct stat *st)
+{
+    char head[12] = "";
+    int fd;
+
+    if (p->placed != 0 && st->st_ino == p->placed)
+        return true;
+    if ((st->st_mode & 0222) != 0)
+        return false;
+    fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    if (read(fd, head, sizeof(head)) != (ssize_t)sizeof(head))
+        head[8] = '\0';
+    close(fd);
+    return memcmp(head + 8, "DUCK", 4) == 0;
+}
+
 /* The place of the copy, looked at before each: a person may have mended or broken it. */
 static bool check_place(struct wdk_publisher *p, struct error *err)
 {
@@ -166,11 +190,21 @@ static bool check_place(struct wdk_publisher *p, struct error *err)
     else if (stat(p->path, &there) == 0 && stat(p->w->path, &ours) == 0 &&
              there.st_dev == ours.st_dev && there.st_ino == ours.st_ino)
         ok = error_set(err, ERROR_RETRY, "%s is the warehouse's own file", p->path);
+    else if (lstat(p->path, &there) == 0 && !is_copy(p, &there))
+        ok = error_set(err, ERROR_RETRY,
+                       "%s is there and is no copy that penstock made (a DuckDB file of mode "
+                       "0444): move it away, or name another file in publish.path",
+                       p->path);
     else if ((int64_t)(fs.f_bavail * fs.f_frsize) <
              size_of(p->w->path) + size_of(p->w->wal_path) + RESERVE)
         ok = error_set(err, ERROR_RETRY, "the disk of %s has no room for another copy", p->path);
     mem_free(copy);
     return ok;
+}
+
+bool wdk_publish_look(struct warehouse *w, struct error *err)
+{
+    return w->publisher == NULL || check_place(w->publisher, err);
 }
 
 /* In the transaction: nothing is published before the first checkpoint. */
@@ -220,6 +254,7 @@ static bool sync_path(const char *path, int flags, struct error *err)
 static bool put_in_place(struct wdk_publisher *p, struct error *err)
 {
     char *copy = mem_strdup(p->path);
+    struct stat st;
     bool ok;
 
     if (access(p->temp_wal, F_OK) == 0)
@@ -232,6 +267,8 @@ static bool put_in_place(struct wdk_publisher *p, struct error *err)
         ok = fail_errno(err, "cannot remove", p->wal);
     if (ok && rename(p->temp, p->path) != 0)
         ok = fail_errno(err, "cannot replace", p->path);
+    if (ok && stat(p->path, &st) == 0)
+        p->placed = st.st_ino;
     ok = ok && sync_path(dirname(copy), O_RDONLY | O_DIRECTORY, err);
     mem_free(copy);
     return ok;

@@ -2,9 +2,11 @@
 /*
  * Kafka Connect's pause, resume and restart. What is asked for is written on the board and done
  * soon after; the answer does not wait for it. A source and its warehouse go and stand together, so
- * that either's name does.
+ * that either's name does, to pause and to resume: whoever resumes one end would else be told that
+ * it goes on while the other's pause holds it.
  */
 #include "api/api.h"
+#include "config/feeds.h"
 #include "state/board.h"
 #include "util/log.h"
 
@@ -34,9 +36,35 @@ void api_pause(const struct api_request *request, struct api_reply *reply)
     want_paused(request, reply, true);
 }
 
+/* The other end of the connector's pipeline; NULL if it has none. */
+static const char *other_end(const struct api_request *request)
+{
+    struct board_connector *c;
+    struct feed_end *ends;
+    struct error ignored;
+    int n, source, sink;
+
+    board_connectors(request->context->board, request->arena, &c, &n);
+    ends = arena_calloc(request->arena, (size_t)n + 1, sizeof(*ends));
+    for (int i = 0; i < n; i++)
+        ends[i] = (struct feed_end){c[i].name, c[i].source, c[i].config};
+    source = feeds_source(ends, n, request->params[0], &ignored);
+    sink = source >= 0 ? feeds_sink(ends, n, source) : -1;
+    if (sink < 0)
+        return NULL;
+    return c[strcmp(c[source].name, request->params[0]) == 0 ? sink : source].name;
+}
+
 void api_resume(const struct api_request *request, struct api_reply *reply)
 {
+    const char *other;
+
     want_paused(request, reply, false);
+    other = reply->status == 202 ? other_end(request) : NULL;
+    if (other == NULL || !board_wants_paused(request->context->board, other))
+        return;
+    board_want_paused(request->context->board, other, false);
+    log_info("connector is to be resumed name=%s together with=%s", other, request->params[0]);
 }
 
 static void restart(const struct api_request *request, const char *name)

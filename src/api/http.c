@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libmicrohttpd's side of the API: two polling threads, at most 128 connections of 32 KB memory,
- * 30 s of silence each. A request is judged in this order: size of its body (at most 1 MB), Host,
+ * 30 s of silence each (off loopback 96 of them for one address; drop by drop: connections.c). A
+ * request is judged in this order: size of its body (at most 1 MB), Host,
  * Origin (of what is no read), token (all but /livez), route. A body is kept only for who may ask;
  * others' is read and dropped, so that the answer arrives and costs no memory. What takes long
  * (api_reply.later) is done in a thread of its own while the connection is suspended, so that the
@@ -10,6 +11,7 @@
 #include "api/http.h"
 
 #include "api/api.h"
+#include "api/connections.h"
 #include "api/guard.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -22,10 +24,11 @@
 #include <unistd.h>
 
 enum { MAX_BODY = 1024 * 1024, MAX_DROPPED = 8 * MAX_BODY };
-enum { MAX_CONNECTIONS = 128, MAX_QUERIES = 32, TIMEOUT_S = 30 };
+enum { MAX_CONNECTIONS = 128, MAX_OF_ONE_ADDRESS = 96, MAX_QUERIES = 32, TIMEOUT_S = 30 };
 
 struct http_server {
     struct MHD_Daemon *daemon;
+    struct connections *connections;
     struct api_context context;
     struct guard guard;
     char worker_id[300];
@@ -258,6 +261,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
         *size = 0;
         return take_body(call, data, n) ? MHD_YES : MHD_NO;
     }
+    connections_request(s->connections, c, true);
     if (call->done)
         return send_reply(c, &call->reply);
     a = arena_new("request");
@@ -272,10 +276,10 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
                          enum MHD_RequestTerminationCode why)
 {
+    const struct http_server *s = ctx;
     struct call *call = *state;
 
-    (void)ctx;
-    (void)c;
+    connections_request(s->connections, c, false);
     (void)why;
     if (call == NULL)
         return;
@@ -307,15 +311,24 @@ static bool start_daemon(struct http_server *s, int fd, struct error *err)
 {
     unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
                      MHD_ALLOW_SUSPEND_RESUME;
+    /* On loopback all have one; 0: no limit. */
+    unsigned per_address = s->guard.address.loopback ? 0 : MAX_OF_ONE_ADDRESS;
 
+    s->connections = connections_new();
+    if (s->connections == NULL) {
+        close(fd);
+        return error_set(err, ERROR_FATAL, "the HTTP server cannot start");
+    }
     /* The logger comes first: options before it would log elsewhere. */
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_THREAD_POOL_SIZE,
         2u, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(32 * 1024), MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_END);
+        (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+        MHD_OPTION_NOTIFY_CONNECTION, connections_notify, s->connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded,
+        NULL, MHD_OPTION_END);
     if (s->daemon == NULL) {
         close(fd);
         return error_set(err, ERROR_FATAL, "the HTTP server cannot start");
@@ -325,6 +338,7 @@ static bool start_daemon(struct http_server *s, int fd, struct error *err)
 
 static void http_free(struct http_server *s)
 {
+    connections_free(s->connections);
     pthread_cond_destroy(&s->moved);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);

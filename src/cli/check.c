@@ -49,6 +49,22 @@ static void check_source(struct check *c, struct check_pair *p)
     ops->close(s);
 }
 
+/* Slots have one name space for all of a server. */
+static void judge_slots(struct check *c, const struct check_pair *p)
+{
+    const struct source_identity *is = &p->plan.identity;
+    const struct check_pair *q;
+
+    for (q = c->pairs; is->system[0] != '\0' && is->mark[0] != '\0' && q < p; q++) {
+        if (strcmp(q->plan.identity.system, is->system) != 0 ||
+            strcmp(q->plan.identity.mark, is->mark) != 0)
+            continue;
+        findings_add(&c->findings, FINDING_STOPS, "source",
+                     "set another slot.name and publication.name for one of them",
+                     "connector %s reads slot %s, too", q->source->name, is->mark);
+    }
+}
+
 static void check_all(struct check *c)
 {
     int i;
@@ -61,7 +77,8 @@ static void check_all(struct check *c)
             continue;
         c->pairs[c->npairs].source = at;
         c->pairs[c->npairs].sink = sink_of(c->cfg, at);
-        check_source(c, &c->pairs[c->npairs++]);
+        check_source(c, &c->pairs[c->npairs]);
+        judge_slots(c, &c->pairs[c->npairs++]);
     }
     for (i = 0; i < c->cfg->nconnectors; i++) {
         if (c->cfg->connectors[i].warehouse != NULL)
@@ -71,6 +88,22 @@ static void check_all(struct check *c)
 
 /* --- the report --- */
 
+/* Where the statement ends: a line's end, but not one inside of a quoted name or text. */
+static size_t statement_end(const char *sql, size_t n)
+{
+    char quote = '\0';
+    size_t i;
+
+    for (i = 0; i < n && (quote != '\0' || sql[i] != '\n'); i++) {
+        if (quote == '\0' && (sql[i] == '\'' || sql[i] == '"'))
+            quote = sql[i];
+        else if (sql[i] == quote)
+            quote = '\0';
+    }
+    return i;
+}
+
+/* One that were cut inside of a name would run what the name's owner wrote into it. */
 static json_t *statements(const struct finding *f)
 {
     json_t *list = json_array();
@@ -78,8 +111,7 @@ static json_t *statements(const struct finding *f)
 
     while (at < f->sql.len) {
         const char *line = (const char *)f->sql.data + at;
-        const char *end = memchr(line, '\n', f->sql.len - at);
-        size_t n = end != NULL ? (size_t)(end - line) : f->sql.len - at;
+        size_t n = statement_end(line, f->sql.len - at);
 
         json_array_append_new(list, json_stringn(line, n));
         at += n + 1;

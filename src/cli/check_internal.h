@@ -27,12 +27,19 @@ struct check_pair {
     int untaken; /* tables whose topics it does not take */
 };
 
+/* A warehouse that was looked at. */
+struct check_seen {
+    struct check_seen *next;
+    const char *sink, *identity;
+};
+
 struct check {
     const struct config_file *cfg;
     struct arena *arena;
     struct findings findings;
     int npairs; /* one for each source, in the file's order */
     struct check_pair *pairs;
+    struct check_seen *seen;
 };
 
 /* check_plan.c: topics, target names and types; a finding for each name that is changed. known:

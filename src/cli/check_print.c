@@ -2,9 +2,11 @@
 /*
  * The report for people, in the terminal's width (80 to 160 columns; 100 where there is none). A
  * name is never cut: one that is too long for its column has a line of its own. Words wrap;
- * statements do not, so that they can be copied.
+ * statements do not, so that they can be copied. Control characters of names do nothing to the
+ * terminal: they are escaped (the JSON form has them as they are).
  */
 #include "cli/check_internal.h"
+#include "cli/query.h"
 #include "util/buf.h"
 
 #include <stdio.h>
@@ -334,8 +336,37 @@ static void print_finding(const struct layout *l, const json_t *f, bool many)
     buf_free(&line);
 }
 
-void check_print(const json_t *report)
+/* A copy with all texts escaped. */
+static json_t *harmless(const json_t *of)
 {
+    json_t *out = json_is_array(of) ? json_array() : json_is_object(of) ? json_object() : NULL;
+    struct buf b = {0};
+    const char *key;
+    json_t *each;
+    size_t i;
+
+    if (json_is_string(of)) {
+        query_put_escaped(&b, json_string_value(of), json_string_length(of));
+        out = json_stringn(b.len > 0 ? (const char *)b.data : "", b.len);
+        buf_free(&b);
+        return out;
+    }
+    if (out == NULL)
+        return json_deep_copy(of);
+    json_array_foreach(of, i, each)
+    {
+        json_array_append_new(out, harmless(each));
+    }
+    json_object_foreach((json_t *)(uintptr_t)of, key, each)
+    {
+        json_object_set_new(out, key, harmless(each));
+    }
+    return out;
+}
+
+void check_print(const json_t *raw)
+{
+    json_t *report = harmless(raw);
     const json_t *tables = json_object_get(report, "tables");
     const json_t *sources = json_object_get(report, "sources");
     const json_t *findings = json_object_get(report, "findings");
@@ -355,4 +386,5 @@ void check_print(const json_t *report)
     }
     puts(json_is_true(json_object_get(report, "ok")) ? "\nNothing stops a run."
                                                      : "\nA run would stop: see the errors above.");
+    json_decref(report);
 }

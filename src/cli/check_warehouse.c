@@ -8,6 +8,7 @@
 #include "load/warehouse.h"
 #include "state/books.h"
 #include "util/buf.h"
+#include "util/causes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,28 @@ static void judge_identity(const struct looking *l, const struct check_pair *p)
     error_cause(&err, CAUSE_SAME_DATABASE, "source and warehouse are the same database (%s)",
                 p->plan.identity.database);
     findings_add_error(&l->c->findings, "warehouse", &err);
+}
+
+/* A file has one owner; many may share a database. */
+static void judge_file(const struct looking *l)
+{
+    struct check *c = l->c;
+    struct check_seen *seen;
+    struct error err = {0};
+
+    if (strncmp(l->identity, "file:", 5) != 0)
+        return;
+    for (seen = c->seen; seen != NULL; seen = seen->next) {
+        if (strcmp(seen->identity, l->identity) != 0)
+            continue;
+        error_cause(&err, CAUSE_FILE_OPEN_TWICE, "connector %s has the same DuckDB file, %s",
+                    seen->sink, l->identity + 5);
+        findings_add_error(&c->findings, "warehouse", &err);
+        return;
+    }
+    seen = arena_calloc(c->arena, 1, sizeof(*seen));
+    *seen = (struct check_seen){c->seen, l->sink->name, arena_strdup(c->arena, l->identity)};
+    c->seen = seen;
 }
 
 /* --- what an earlier run left --- */
@@ -273,6 +296,8 @@ void check_warehouse(struct check *c, const struct config_connector *sink)
 
     c->findings.connector = sink->name;
     l.asked = look(&l);
+    if (l.asked)
+        judge_file(&l);
     for (i = 0; i < c->npairs; i++) {
         struct check_pair *p = &c->pairs[i];
 

@@ -5,9 +5,13 @@
 
 #include "util/buf.h"
 
+#include "util/buf.h"
+
 #include <jansson.h>
 #include <stdio.h>
 
+/* n bytes of s, control characters as \n, \t or \xHH. */
+void query_put_escaped(struct buf *out, const char *s, size_t n);
 /* False if it is no answer of POST /v1/query: columns with names, rows as long as they are. */
 bool query_is_answer(const json_t *answer);
 /* Aligned columns, numbers to the right, and how many rows; NULL as NULL, control characters

@@ -49,7 +49,7 @@ static void put_plain(struct buf *out, const json_t *v)
 
 /* --- table --- */
 
-static void put_escaped(struct buf *out, const char *s, size_t n)
+void query_put_escaped(struct buf *out, const char *s, size_t n)
 {
     size_t i;
 
@@ -79,7 +79,7 @@ static void put_shown(struct buf *out, const json_t *v)
     else if (json_is_string(v) && strcmp(json_string_value(v), "NULL") == 0)
         buf_puts(out, "\"NULL\"");
     else
-        put_escaped(out, (const char *)plain.data, plain.len);
+        query_put_escaped(out, (const char *)plain.data, plain.len);
     buf_free(&plain);
 }
 
@@ -154,7 +154,7 @@ static struct buf *shown_cells(const json_t *names, const json_t *rows, size_t n
         const json_t *column = json_array_get(names, c), *name = json_object_get(column, "name");
 
         columns[c].right = is_number(json_string_value(json_object_get(column, "type")));
-        put_escaped(&cells[c], json_string_value(name), json_string_length(name));
+        query_put_escaped(&cells[c], json_string_value(name), json_string_length(name));
         columns[c].width = width(&cells[c]);
     }
     json_array_foreach(rows, i, row)

@@ -33,6 +33,7 @@ struct removal {
     struct books books; /* session NULL: there are none */
     struct qualified *targets;
     int ntargets;
+    bool kept; /* the schema penstock, for what is not ours */
 };
 
 /* --- what is there --- */
@@ -143,7 +144,7 @@ static bool remove_all(struct removal *r, struct error *err)
     if (!r->warehouse_only && (!ops->mark_drop(r->src, err) || !ops->unprepare(r->src, err)))
         return false;
     if (r->books.session != NULL &&
-        !books_remove(&r->books, r->targets, r->tables ? r->ntargets : 0, err))
+        !books_remove(&r->books, r->targets, r->tables ? r->ntargets : 0, &r->kept, err))
         return error_prefix(err, "warehouse %s", r->s.sink->name);
     spool_sweep(config_string(r->s.cfg->service, "data.dir"), r->s.source->name, NULL, NULL);
     return true;
@@ -163,6 +164,10 @@ static bool run_removal(struct removal *r, struct error *err)
         json_decref(j);
         return false;
     }
+    if (r->kept)
+        fputs("penstock: schema penstock stays in the warehouse, empty: a table or view that "
+              "penstock did not make is in it or reads it\n",
+              stderr);
     if (r->args->json) {
         char *dump = json_dumps(j, JSON_INDENT(2));
 

@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SIGTERM or SIGINT: what is complete is applied, then the end, within DRAIN_MS; then, or on a
- * second signal, what still runs is broken off (it rolls back and is read again next time).
+ * second signal, what still runs is broken off (it rolls back and is read again next time). A query
+ * of a person that DuckDB cannot break off (one function call that takes hours) keeps the warehouse
+ * open: LAST_MS after the signal the process ends without it. All that is acknowledged is committed
+ * then; the file keeps its log, which the next start replays.
  */
 #include "cli/serve.h"
 
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "state/desk.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DRAIN_MS 7000
+#define LAST_MS 9000
 #define STEP_MS 100
 
 static volatile sig_atomic_t signals_seen;
@@ -34,6 +42,41 @@ static void catch_signals(void)
     sa.sa_handler = on_signal;
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
+}
+
+struct last {
+    pthread_t thread;
+    bool runs;
+    atomic_bool over;
+};
+
+static void *end_at_last(void *arg)
+{
+    struct last *last = arg;
+    int64_t until = clock_mono_ms() + LAST_MS;
+
+    while (!atomic_load(&last->over)) {
+        if (clock_mono_ms() >= until && desk_asking() > 0) {
+            log_warn("a query does not end although it was told to: the service ends without it");
+            fflush(NULL);
+            _exit(CLI_OK);
+        }
+        clock_sleep_ms(20);
+    }
+    return NULL;
+}
+
+static void last_start(struct last *last)
+{
+    atomic_init(&last->over, false);
+    last->runs = pthread_create(&last->thread, NULL, end_at_last, last) == 0;
+}
+
+static void last_stop(struct last *last)
+{
+    atomic_store(&last->over, true);
+    if (last->runs)
+        pthread_join(last->thread, NULL);
 }
 
 static void drain(struct service *s, const struct config_file *cfg)
@@ -102,6 +145,7 @@ static void tend(struct service *s, const struct service_options *o)
 int serve(const struct config_file *cfg, const struct service_options *o, bool *started)
 {
     struct service *s = NULL;
+    struct last last = {0};
     struct error err;
     char *name;
     bool ok;
@@ -115,13 +159,16 @@ int serve(const struct config_file *cfg, const struct service_options *o, bool *
     tend(s, o);
     progress_stop();
     mem_free(name);
-    if (signals_seen > 0)
+    if (signals_seen > 0) {
+        last_start(&last);
         drain(s, cfg);
+    }
     while (!service_idle(s)) /* cancelled: it is on its way */
         clock_sleep_ms(20);
     if (started != NULL)
         *started = service_started(s);
     ok = service_free(s, &err);
+    last_stop(&last);
     if (ok || signals_seen > 0)
         return CLI_OK;
     return cli_fail(&err, CLI_FAILED);

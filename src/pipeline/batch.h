@@ -85,7 +85,8 @@ struct sink {
     bool open; /* the warehouse's transaction */
     char idle[POSITION_SIZE];
     bool idle_seen, idle_urgent;
-    bool news; /* a table's state is to be said in the books */
+    bool news;   /* a table's state is to be said in the books */
+    bool paused; /* nothing came when something was last waited for */
     int64_t first_ms, last_apply_ms;
     int64_t batch_rows;
     int64_t touched_ms; /* when the open transaction last ran a statement */

@@ -511,7 +511,7 @@ bool loads_review(struct loads *l, struct error *err)
         if (f == NULL)
             loads_want(l->p, t->oid, t->schema, t->name, "table not known yet", 0);
         else if (f->rec.state == TABLE_REFUSED && now[i].refused == NULL)
-            loads_want(l->p, t->oid, t->schema, t->name, "what refused it is gone", 0);
+            loads_want(l->p, t->oid, t->schema, t->name, "what refused it may be gone", 0);
     }
     return true;
 }

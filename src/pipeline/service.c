@@ -2,6 +2,7 @@
 #include "pipeline/service.h"
 
 #include "api/http.h"
+#include "config/feeds.h"
 #include "pipeline/wishes.h"
 #include "util/causes.h"
 #include "util/clock.h"
@@ -96,33 +97,7 @@ static bool open_registry(struct service *s, const char *dir, struct error *err)
     return ok;
 }
 
-/* The one warehouse of a source: the sink connector whose topics take the source's. */
-static bool takes_topics(const struct config_connector *sink, const struct config_connector *source)
-{
-    const char *prefix = config_string(source->config, "topic.prefix");
-    const char *topics = config_string(sink->config, "topics");
-    char *topic;
-    bool takes;
-
-    if (topics != NULL) {
-        size_t n = strlen(prefix);
-
-        return strncmp(topics, prefix, n) == 0 && topics[n] == '.';
-    }
-    if (config_string(sink->config, "topics.regex") == NULL)
-        return true;
-    topic = mem_printf("%s.schema.table", prefix);
-    takes = config_selects(sink->config, "topics.regex", NULL, topic);
-    if (!takes) { /* an expression for some tables only begins with the prefix */
-        const char *regex = config_string(sink->config, "topics.regex");
-        size_t n = strlen(prefix);
-
-        takes = strncmp(regex, prefix, n) == 0 && (regex[n] == '\\' || regex[n] == '.');
-    }
-    mem_free(topic);
-    return takes;
-}
-
+/* The one warehouse of a source, by the rule that the file was judged by. */
 static bool find_sink(const struct config_file *cfg, const struct config_connector *source,
                       const struct config_connector **out, struct error *err)
 {
@@ -132,7 +107,7 @@ static bool find_sink(const struct config_file *cfg, const struct config_connect
     for (i = 0; i < cfg->nconnectors; i++) {
         const struct config_connector *c = &cfg->connectors[i];
 
-        if (c->warehouse == NULL || !takes_topics(c, source))
+        if (c->warehouse == NULL || !config_feeds(source->config, c->config))
             continue;
         if (*out != NULL) {
             return error_cause(err, CAUSE_SOURCE_SHARED,

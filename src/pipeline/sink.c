@@ -5,7 +5,10 @@
  * transaction over batch.bytes is applied in pieces inside one open warehouse transaction.
  *
  * When to apply: as soon as nothing more waits in the queue, but at most every flush.interval.ms;
- * with more waiting, when batch.bytes are full or the oldest change is a second old.
+ * with more waiting, when batch.bytes are full or the oldest change is a second old. A queue that a
+ * fast stream has left empty for a moment does not count: a batch has costs of its own (in DuckDB
+ * some 10 ms), and one that is applied at every such moment stays small, however much the server
+ * has to send. So a batch of BULK_BYTES waits until the stream pauses, but BULK_MAX_MS at most.
  *
  * It never recovers by itself: after any error it ends, the attempt with it, and the log is read
  * again from the checkpoint.
@@ -21,6 +24,9 @@
 
 #define BATCH_MAX_MS 1000
 #define WAIT_MS 500
+#define BULK_BYTES ((size_t)256 << 10)
+#define BULK_MAX_MS 250
+#define PAUSE_MS 5 /* of a stream that has nothing more to say just now */
 #define DELAY_LOOK_MS 5
 #define KEEP_OPEN_MS 15000 /* a piece's transaction is touched this often: it times out at 60 s */
 
@@ -143,6 +149,12 @@ static bool take_segment(struct sink *s, struct segment *seg, struct error *err)
     return ok;
 }
 
+/* More is likely to come at once. */
+static bool in_bulk(const struct sink *s, int64_t now)
+{
+    return s->held_bytes >= BULK_BYTES && !s->paused && now - s->first_ms < BULK_MAX_MS;
+}
+
 static bool should_apply(const struct sink *s, int64_t now)
 {
     if (s->tx_open || s->open)
@@ -152,7 +164,9 @@ static bool should_apply(const struct sink *s, int64_t now)
     if (s->complete) {
         if (now - s->last_apply_ms < s->flush_ms)
             return false;
-        return queue_bytes(s->queue) == 0 || now - s->first_ms >= BATCH_MAX_MS;
+        if (queue_bytes(s->queue) == 0)
+            return !in_bulk(s, now);
+        return now - s->first_ms >= BATCH_MAX_MS;
     }
     if (s->idle_seen && s->p->o.source->position_compare(s->idle, s->start) > 0)
         return s->idle_urgent || now - s->last_apply_ms >= s->idle_ms;
@@ -161,11 +175,13 @@ static bool should_apply(const struct sink *s, int64_t now)
 
 static int wait_ms(const struct sink *s)
 {
-    int64_t left;
+    int64_t now = clock_mono_ms(), left;
 
     if (s->tx_open || !s->complete)
         return WAIT_MS;
-    left = s->flush_ms - (clock_mono_ms() - s->last_apply_ms);
+    left = s->flush_ms - (now - s->last_apply_ms);
+    if (left <= 0 && in_bulk(s, now))
+        return PAUSE_MS;
     return left < 0 ? 0 : left > WAIT_MS ? WAIT_MS : (int)left;
 }
 
@@ -219,6 +235,7 @@ static bool sink_loop(struct sink *s, struct error *err)
         r = next_segment(s, &seg);
         if (r == QUEUE_CLOSED)
             break;
+        s->paused = r == QUEUE_TIMEOUT;
         if (r == QUEUE_OK && !take_segment(s, seg, err))
             return false;
         if (r == QUEUE_TIMEOUT && s->kept == NULL) {

@@ -11,6 +11,9 @@
 static const char *const owned[] = {"checkpoints", "intents",         "tables", "columns",
                                     "targets",     "snapshot_chunks", "wanted"};
 
+/* The schema goes if it can: people may have put a table into it, or a view over it. */
+enum schema { SCHEMA_GOES, SCHEMA_STAYS };
+
 bool books_targets_made(struct books *b, struct arena *a, struct qualified **out, int *n,
                         struct error *err)
 {
@@ -97,19 +100,31 @@ static bool shared(struct books *b, struct arena *a, bool *yes, struct error *er
     return ok;
 }
 
-static bool forget(struct books *b, bool others, struct error *err)
+static bool forget_rows(struct books *b, struct error *err)
 {
     bool ok = true;
     size_t i;
 
-    if (!others)
-        return b->ops->exec(b->session, "DROP SCHEMA penstock CASCADE", NULL, err);
     for (i = 0; ok && i < sizeof(owned) / sizeof(owned[0]); i++)
         ok = books_delete_all(b, owned[i], err);
     return ok;
 }
 
-bool books_remove(struct books *b, const struct qualified *targets, int n, struct error *err)
+/* Without CASCADE: what is not ours makes it fail. */
+static bool drop_schema(struct books *b, struct error *err)
+{
+    bool ok = true;
+    size_t i;
+
+    for (i = 0; ok && i < sizeof(owned) / sizeof(owned[0]); i++)
+        ok = drop(b, "penstock", owned[i], err);
+    return ok && drop(b, "penstock", "meta", err) &&
+           b->ops->exec(b->session, "DROP SCHEMA penstock", NULL, err);
+}
+
+/* *held: only the schema was in the way. */
+static bool remove_in(struct books *b, const struct qualified *targets, int n, enum schema schema,
+                      bool *held, struct error *err)
 {
     struct arena *a = arena_new("removal");
     bool others = false;
@@ -119,9 +134,24 @@ bool books_remove(struct books *b, const struct qualified *targets, int n, struc
 
     for (i = 0; ok && i < n; i++)
         ok = drop(b, targets[i].schema, targets[i].name, err);
-    ok = ok && forget(b, others, err) && b->ops->commit(b->session, err);
+    if (ok && !others && schema == SCHEMA_GOES) {
+        ok = drop_schema(b, err);
+        *held = !ok;
+    } else {
+        ok = ok && forget_rows(b, err);
+    }
+    ok = ok && b->ops->commit(b->session, err);
     if (!ok)
         b->ops->rollback(b->session);
     arena_free(a);
     return ok;
+}
+
+bool books_remove(struct books *b, const struct qualified *targets, int n, bool *kept,
+                  struct error *err)
+{
+    *kept = false;
+    if (remove_in(b, targets, n, SCHEMA_GOES, kept, err))
+        return true;
+    return *kept && remove_in(b, targets, n, SCHEMA_STAYS, kept, err);
 }

@@ -13,8 +13,10 @@ bool books_targets_made(struct books *b, struct arena *a, struct qualified **out
 /*
  * In one transaction: unfinished copies and everything that the books say of b's source and
  * warehouse; targets: also the tables; the schema penstock, once it says nothing of anybody.
- * ERROR_DATA if something depends on a table.
+ * *kept: its tables stay, without our rows, because something that is not ours lies in it or
+ * depends on it. ERROR_DATA if something depends on a target.
  */
-bool books_remove(struct books *b, const struct qualified *targets, int n, struct error *err);
+bool books_remove(struct books *b, const struct qualified *targets, int n, bool *kept,
+                  struct error *err);
 
 #endif

@@ -5,9 +5,17 @@
  */
 #include "state/desk.h"
 
+#include "util/log.h"
 #include "util/mem.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <time.h>
+
+#define SAY_S 5 /* so long may the end of a question take before it is said */
+
+/* Of the process; it outlives every desk. */
+static atomic_int asking;
 
 struct entry {
     struct entry *next;
@@ -102,6 +110,32 @@ void desk_open(struct desk *d, const char *name, struct warehouse *w)
     pthread_mutex_unlock(&d->lock);
 }
 
+/* The lock is held. A question that heeds no interrupt is waited for: it uses the warehouse. */
+static void await_end(struct desk *d, struct entry *e)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += SAY_S;
+    while (e->running > 0) {
+        if (until.tv_sec == 0)
+            pthread_cond_wait(&d->moved, &d->lock);
+        else if (pthread_cond_timedwait(&d->moved, &d->lock, &until) == ETIMEDOUT) {
+            until.tv_sec = 0;
+            if (e->running > 0)
+                log_warn("a query does not end although it was told to: this connector stands "
+                         "still until it does; to mend it: restart the service, which breaks it "
+                         "off connector=%s",
+                         e->name);
+        }
+    }
+}
+
+int desk_asking(void)
+{
+    return atomic_load(&asking);
+}
+
 void desk_close(struct desk *d, const char *name)
 {
     struct entry *e = d != NULL ? find(d, name) : NULL;
@@ -111,8 +145,7 @@ void desk_close(struct desk *d, const char *name)
     pthread_mutex_lock(&d->lock);
     e->open = NULL;
     atomic_store(&e->closing, true);
-    while (e->running > 0)
-        pthread_cond_wait(&d->moved, &d->lock);
+    await_end(d, e);
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -153,7 +186,9 @@ enum ask_outcome desk_ask(struct desk *d, const char *name, struct question *q, 
         return ASK_BUSY;
     }
     q->cancelled = &e->closing;
+    atomic_fetch_add(&asking, 1);
     out = e->ops->ask(w, q, json, err);
+    atomic_fetch_sub(&asking, 1);
     pthread_mutex_lock(&d->lock);
     e->running--;
     pthread_cond_broadcast(&d->moved);

@@ -30,6 +30,9 @@ void desk_open(struct desk *d, const char *name, struct warehouse *w);
 /* Ends what is being asked and waits for it; after that, nobody uses the warehouse any more. */
 void desk_close(struct desk *d, const char *name);
 
+/* Questions that run now, in all of the process. Any thread, any time. */
+int desk_asking(void);
+
 /* A place for a question, to be given back. False: all are taken. */
 bool desk_take(struct desk *d);
 void desk_give(struct desk *d);

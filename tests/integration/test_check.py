@@ -10,8 +10,9 @@ import subprocess
 import tempfile
 import uuid
 
+import duckdb
 import pytest
-from harness import (PENSTOCK, Postgres, as_server_user, base, free_port, to_duckdb,
+from harness import (PENSTOCK, Postgres, as_server_user, base, free_port, source_config, to_duckdb,
                      to_postgres, wait_for)
 
 
@@ -449,6 +450,52 @@ def test_settings(run_folder, duck):
         s.stop()
 
 
+@pytest.mark.parametrize("topics", [
+    {"topics.regex": r"(shop|other)\.public\.(t|u)"}, {"topics.regex": r"[s]hop\..*"},
+    {"topics": "other.public.t, shop.public.t"}])
+def test_a_run_takes_the_topics_that_it_says(topics, source, db, duck, penstock):
+    """What the warehouse takes is one rule, for check and for run."""
+    source.script("CREATE TABLE t (id int PRIMARY KEY)", db)
+    config = to_duckdb(source, db, duck)
+    del config["connectors"]["warehouse"]["topics.regex"]
+    config["connectors"]["warehouse"].update(topics)
+    p = penstock(config)
+    Report("-c", p.write(), code=0)
+    p.start().wait_live("public.t")
+    assert p.stop() == 0
+
+
+def test_two_connectors_in_each_others_way(source, db, duck, tmp_path):
+    """One slot or one DuckDB file of two connectors, and a copy in the place of the warehouse."""
+    def report(second, sink, **more):
+        config = to_duckdb(source, db, duck, **more)
+        config["connectors"]["second"] = source_config(source, db, "second", **second)
+        config["connectors"]["other"] = {"connector.class": "duckdb", "topics.regex": "second\\..*",
+                                         "connection.url": f"duckdb:{sink}"}
+        path = tmp_path / "penstock.yaml"
+        path.write_text(json.dumps(config))
+        return Report("-c", str(path))
+    fine = str(tmp_path / "second.duckdb")
+    assert report({}, fine).code == 0
+    r = report({"slot.name": "penstock_shop"}, fine)
+    assert r.code == 1 and "shop" in r.find("reads slot penstock_shop, too", "error")["message"]
+    os.symlink(duck, tmp_path / "link.duckdb")
+    with duckdb.connect(duck):
+        pass
+    for same in (duck, os.path.join(base(), ".", os.path.basename(duck)), str(tmp_path / "link.duckdb")):
+        r = report({}, same)
+        assert r.code == 1 and "warehouse" in r.find("same DuckDB file", "error")["message"]
+    for path in (duck, duck + ".wal", str(tmp_path / "no" / "copy")):
+        r = report({}, fine, **{"publish.path": path})
+        assert r.code == (0 if "no" in path.split("/") else 1)
+        r.find("publish.path", "warning" if "no" in path.split("/") else "error")
+    notes = tmp_path / "notes"
+    notes.write_text("mine")
+    r = report({}, fine, **{"publish.path": str(notes)})
+    r.find("no copy that penstock made", "warning")
+    assert notes.read_text() == "mine" and report({}, fine, **{"publish.path": fine + ".c"}).code == 0
+
+
 def test_open_transactions(source, db, role, duck):
     source.script(f"CREATE TABLE t (id int PRIMARY KEY, v text); GRANT SELECT ON t TO {role}", db)
     gid = f"left 'there {db}"
@@ -603,6 +650,37 @@ def test_managed_services_are_known_by_their_settings(run_folder, duck, service,
 
 
 # ---------------------------------------------------------------------------- the form
+
+HOSTILE = ['x"\nDROP TABLE public.victim; --\n', "GRANT SELECT ON victim TO evil; --", "\x1b[31m'\n;'"]
+
+
+def test_names_do_not_become_statements(source, db, duck):
+    """A name may hold anything: the statements that are printed are the ones that are meant, each
+    whole, and the terminal is not told anything by it."""
+    user = "r" + uuid.uuid4().hex[:10]
+    source.sql(f"CREATE ROLE {user} LOGIN REPLICATION", db)
+    source.script("CREATE TABLE victim (id int PRIMARY KEY)", db)
+    for name in HOSTILE:
+        q = '"' + name.replace('"', '""') + '"'
+        source.script(f"CREATE SCHEMA {q}; CREATE TABLE {q}.{q} (id int)", db)
+    try:
+        r = between(source, db, f"duckdb:{duck}", user=user, code=1)
+        sql = [s for f in r.findings for s in f["sql"] if f["subject"] != "source"]
+        for s in sql:
+            assert s.startswith(("GRANT USAGE ON SCHEMA ", "GRANT SELECT ON ", "ALTER TABLE ")), sql
+            source.script(s, db)  # each whole
+        assert source.sql("SELECT count(*) FROM victim", db) == [(0,)]
+        for name in HOSTILE:
+            q = '"' + name.replace('"', '""') + '"'
+            assert source.sql("SELECT has_table_privilege(%s, %s, 'SELECT')", db, (user, f"{q}.{q}")
+                              ) == [(True,)]
+        text = run("--from", source.url(db, user), "--to", f"duckdb:{duck}").stdout
+        assert "\x1b" not in text and "\\x1b[31m" in text
+        assert not [x for x in text.splitlines() if x.strip().startswith("DROP")]
+    finally:
+        source.sql(f"DROP OWNED BY {user}", db)
+        source.sql(f"DROP ROLE {user}", db)
+
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_lines_fit_the_terminal(source, db, duck, width):

@@ -52,7 +52,10 @@ def test_an_idle_stream_moves_on_so_often(source, db, warehouse, wdb, penstock):
 
 
 @pytest.mark.parametrize("query,says", [
-    ("UPDATE nothing SET n = 1", 'relation "nothing" does not exist'),
+    ("UPDATE beat SET n = 1", 'relation "beat" does not exist (42P01); to mend it: correct '
+                              "heartbeat.action.query; it must name tables with their schema"),
+    ("UPDAT beat", "to mend it: correct heartbeat.action.query"),
+    ("SELECT 1/0", "to mend it: correct heartbeat.action.query"),
     ("BEGIN; UPDATE public.beat SET n = n + 1", "leaves a transaction open"),
     ("COPY public.beat TO STDOUT", ""), ("COPY public.beat FROM STDIN", "")])
 def test_a_bad_action_is_said_once_and_harms_nothing(query, says, source, db, warehouse, wdb, penstock):

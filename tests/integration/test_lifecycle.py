@@ -69,6 +69,22 @@ def test_paused_it_stands_and_resumed_it_goes_on(name, other, p, source, db, war
     assert_equal_postgres(source, db, warehouse, wdb, *TABLES)
 
 
+@pytest.mark.parametrize("paused,resumed", [("warehouse", "shop"), ("shop", "warehouse")])
+def test_either_name_resumes(paused, resumed, p, source, db, warehouse, wdb):
+    assert cli(p, "pause", paused).returncode == 0
+    wait_for("paused", lambda: state(p, paused) == ("PAUSED", "PAUSED"), 20)
+    r = cli(p, "resume", resumed)
+    assert r.returncode == 0 and "goes on" in r.stdout
+    for name in ("shop", "warehouse"):
+        wait_for("running", lambda n=name: state(p, n) == ("RUNNING", "RUNNING"), 20)
+    source.script("INSERT INTO log_lines VALUES ('later', 1)", db)
+    wait_caught_up(p, source, db)
+    assert_equal_postgres(source, db, warehouse, wdb, *TABLES)
+    p.kill9()
+    p.start().wait_live(*TABLES)  # nor does a pause come back
+    assert "still paused" not in p.log()
+
+
 def test_paused_stays_paused_over_a_restart(p, source, db, warehouse, wdb):
     assert cli(p, "pause", "shop").returncode == 0
     wait_for("paused", lambda: state(p, "shop") == ("PAUSED", "PAUSED"), 20)

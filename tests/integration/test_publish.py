@@ -219,6 +219,34 @@ def test_not_the_warehouse_itself(source, db, duck, tmp_path, penstock):
     assert r.returncode == 2 and "publish.interval.ms" in r.stderr
 
 
+def test_a_file_of_others_is_not_replaced(source, db, duck, tmp_path, penstock):
+    """What stands at publish.path and is no copy is somebody's: a text, a DuckDB file of his own."""
+    path = str(tmp_path / "notes")
+    with open(path, "w") as f:
+        f.write("mine")
+    p = penstock(publishing(source, db, duck, path)).start()
+    wait_for("it is said", lambda: re.search(r" warn .*is no copy that penstock made", p.log()))
+    os.chmod(path, 0o444)
+    p.wait_live("public.fence")
+    assert p.stop() == 0
+    with open(path) as f:
+        assert f.read() == "mine"
+    os.remove(path)
+    with duckdb.connect(path) as c:
+        c.execute("CREATE TABLE mine AS SELECT 1 AS x")
+    p.start().wait_live("public.fence")
+    wait_for("it is said again", lambda: len(re.findall(r"is no copy that penstock made", p.log())) > 1)
+    with opened(path) as c:
+        assert c.execute("SELECT x FROM mine").fetchall() == [(1,)]
+    os.remove(path)  # "move it away": then copies come, and those are replaced
+    first = wait_for("a copy", lambda: inode(path), 20)
+    wait_for("the next copy", lambda: inode(path) != first, 20)
+    assert p.stop() == 0
+    last = inode(path)
+    p.start()  # nor does another process forget that it is a copy
+    wait_for("a copy of the next process", lambda: inode(path) != last, 20)
+
+
 def test_a_stop_while_a_copy_is_made(source, db, duck, tmp_path, penstock):
     """SIGTERM ends it within its time; the unfinished copy is removed."""
     path = str(tmp_path / "copy.duckdb")

@@ -326,6 +326,34 @@ def test_a_stop_ends_what_is_running(shop):
     assert not os.path.exists(shop.duck + ".wal")
 
 
+# One call of it takes seconds, a vector of them an hour, and nothing is heeded between two calls.
+STUBBORN = ("SELECT sum(levenshtein(v || '" + "ab" * 20000 + "', '" + "cd" * 20000 + "' || id)) FROM "
+            "public.t")
+
+
+def test_a_stop_does_not_wait_for_what_cannot_be_ended(shop, source, db):
+    """It ends within its time nevertheless, says why, and loses nothing."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(post, shop, {"sql": STUBBORN, "timeout_ms": 500}, timeout=60 * SLOW)
+        wait_for("it runs", lambda: shop.get("/livez")[0] == 200 and not running.done())
+        source.script("INSERT INTO t VALUES (9003, 'meanwhile')", db)
+        wait_caught_up(shop, source, db)
+        assert not running.done(), running.result()
+        began = time.monotonic()
+        assert shop.stop(60) == 0
+        assert time.monotonic() - began < 10 * SLOW
+        assert running.exception() is not None  # it got no answer
+    assert re.search(r" warn .*this connector stands still until it does.* connector=warehouse",
+                     shop.log()), shop.log()[-2000:]
+    assert "the service ends without it" in shop.log()
+    source.script("INSERT INTO t VALUES (9004, 'later')", db)
+    shop.start().wait_live("public.t")
+    wait_caught_up(shop, source, db)
+    assert shop.stop() == 0
+    assert not os.path.exists(shop.duck + ".wal")
+    assert_equal_duckdb(source, db, shop.duck, "public.t")
+
+
 # --- values ---
 
 VALUES = [

@@ -143,6 +143,43 @@ def test_two_connectors_of_one_warehouse_do_not_share_their_end(source, db, ware
     assert warehouse.sql("SELECT count(*) FROM penstock.tables", wdb) == [(0,)]
 
 
+def test_what_people_put_beside_the_books_stays(stopped, source, db, warehouse, wdb):
+    """A view over the checkpoints, a table in the schema: neither is ours to drop."""
+    warehouse.script("CREATE VIEW public.lag AS SELECT connector, applied_at FROM "
+                     "penstock.checkpoints", wdb)
+    r = remove(stopped, "--yes")
+    assert r.returncode == 0 and "schema penstock stays" in r.stderr, r.stderr
+    assert warehouse.sql("SELECT count(*) FROM public.lag", wdb) == [(0,)]
+    assert slots(source, db) == [] and publications(source, db) == []
+    warehouse.script("DROP VIEW public.lag; CREATE TABLE penstock.notes AS SELECT 1 AS x", wdb)
+    r = remove(stopped, "--yes", "--tables")
+    assert r.returncode == 0 and "schema penstock stays" in r.stderr, r.stderr
+    assert warehouse.sql("SELECT x FROM penstock.notes", wdb) == [(1,)]
+    warehouse.script("DROP TABLE penstock.notes", wdb)
+    r = remove(stopped, "--yes")
+    assert r.returncode == 0 and r.stderr == "", r.stderr
+    assert not [t for t in pg_tables(warehouse, wdb) if t[0] == "penstock"]
+
+
+def test_a_table_beside_the_books_in_duckdb_stays(source, db, duck, penstock):
+    source.script(SCHEMA, db)
+    p = penstock(to_duckdb(source, db, duck))
+    p.start().wait_live("public.t", "public.u")
+    assert p.stop() == 0
+    with duckdb.connect(duck) as c:
+        c.execute("CREATE TABLE penstock.notes AS SELECT 1 AS x")
+    r = remove(p, "--yes")
+    assert r.returncode == 0 and "schema penstock stays" in r.stderr, r.stderr
+    with duckdb.connect(duck) as c:
+        assert c.execute("SELECT x FROM penstock.notes").fetchall() == [(1,)]
+        assert c.execute("SELECT count(*) FROM penstock.checkpoints").fetchall() == [(0,)]
+        c.execute("DROP TABLE penstock.notes")
+    assert remove(p, "--yes").returncode == 0
+    with duckdb.connect(duck, read_only=True) as c:
+        assert c.execute("SELECT count(*) FROM information_schema.tables WHERE table_schema = "
+                         "'penstock'").fetchall() == [(0,)]
+
+
 def test_a_dead_source_can_be_left_out(stopped, warehouse, wdb, source, db):
     stopped.config["connectors"]["shop"]["database.port"] = "1"
     r = remove(stopped, "--yes")
