@@ -96,7 +96,7 @@ def run_integration(build, tally, select):
     if os.path.exists(report):
         os.remove(report)
     env = {**os.environ, "PENSTOCK_BUILD": os.path.abspath(build)}
-    cmd = [f"{ROOT}/.deps/venv/bin/python", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal",
+    cmd = [f"{ROOT}/.deps/venv/bin/python", "-m", "pytest", "-q", "-n", str(WORKERS + 1), "--dist", "worksteal",
            "-p", "no:cacheprovider", f"--junitxml={report}", f"{ROOT}/tests/integration"]
     if select:
         cmd += ["-k", select]
