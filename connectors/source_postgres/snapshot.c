@@ -2,13 +2,14 @@
 /*
  * Reads one chunk in one short transaction under the point's snapshot: locks the relation against
  * rewrites, makes sure that it was not rewritten or altered since the point (a rewrite makes an
- * old snapshot see an empty table), then COPY in text format, whose values are the same text as
- * the stream's.
+ * old snapshot see an empty table), then COPY: in binary format where each column's type has a form
+ * that says what its text says (copy_binary.c), else in text, which is the stream's own.
  */
 #include "source_postgres/snapshot_internal.h"
 
 #include "common/pg_error.h"
 #include "source_postgres/catalog.h"
+#include "source_postgres/copy_binary.h"
 #include "source_postgres/copy_text.h"
 #include "source_postgres/pg_value.h"
 #include "util/failpoint.h"
@@ -143,17 +144,24 @@ bool snapshot_check_columns(struct source_reader *r, const struct table *t, cons
                                                       : false;
     }
     buf_free(&sql);
+    r->binary = true;
     for (i = 0; i < t->ncols; i++) {
         const struct column *c = &t->cols[i];
         bool domain =
             c->typmod == -1 && c->type_oid >= FIRST_UNPINNED_OID && PQftype(res, i) != c->type_oid;
 
         r->types[i] = PQftype(res, i);
+        r->binary = r->binary && copy_binary_suits(c, r->types[i]);
         if (!domain && (PQftype(res, i) != c->type_oid || PQfmod(res, i) != c->typmod))
             same = false;
     }
     PQclear(res);
     return same || snapshot_rewritten(t, "altered", err);
+}
+
+void snapshot_copy_format(const struct source_reader *r, struct buf *sql)
+{
+    buf_puts(sql, r->binary ? ") TO STDOUT (FORMAT binary)" : ") TO STDOUT");
 }
 
 static bool start_copy(struct source_reader *r, const struct table *t, const struct chunk *c,
@@ -172,18 +180,17 @@ static bool start_copy(struct source_reader *r, const struct table *t, const str
     ok = snapshot_range_where(&sql, t, c, err);
     if (t->row_filter != NULL)
         buf_printf(&sql, " AND (%s)", t->row_filter);
-    buf_puts(&sql, ") TO STDOUT");
+    snapshot_copy_format(r, &sql);
     ok = ok && pg_query(r->conn, "reading rows", buf_cstr(&sql), NULL, err);
     buf_free(&sql);
     return ok;
 }
 
-static bool take_row(struct source_reader *r, const struct table *t, char *row, int len,
-                     source_row_fn *fn, void *ctx, struct error *err)
+static bool take_text_row(struct source_reader *r, const struct table *t, char *row, int len,
+                          struct error *err)
 {
     int i;
 
-    arena_reset(r->scratch);
     if (!copy_text_split(row, (size_t)len, r->cells, t->ncols, err))
         return false;
     for (i = 0; i < t->ncols; i++) {
@@ -194,23 +201,28 @@ static bool take_row(struct source_reader *r, const struct table *t, char *row, 
             !pg_value_parse(&t->cols[i], cell->p, cell->len, r->scratch, &r->values[i], err))
             return false;
     }
-    return fn(ctx, t, r->values, err);
+    return true;
 }
 
 bool snapshot_copy_rows(struct source_reader *r, const struct table *t, source_row_fn *fn,
                         void *ctx, struct error *err)
 {
+    struct copy_binary b = {0};
     char *row;
     int len;
 
     for (;;) {
-        bool ok;
+        bool ok, is_row = true;
 
         if (!pg_copy_next(r->conn, "reading rows", &row, &len, err))
             return false;
         if (row == NULL)
-            return true;
-        ok = take_row(r, t, row, len, fn, ctx, err);
+            return !r->binary || copy_binary_end(&b, err);
+        arena_reset(r->scratch);
+        ok = r->binary ? copy_binary_take(&b, t, r->types, row, (size_t)len, r->scratch, r->values,
+                                          &is_row, err)
+                       : take_text_row(r, t, row, len, err);
+        ok = ok && (!is_row || fn(ctx, t, r->values, err));
         PQfreemem(row);
         if (!ok)
             return false;

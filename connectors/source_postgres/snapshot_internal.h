@@ -14,6 +14,7 @@ struct source_reader {
     struct pg_cell *cells; /* these three: one for each column */
     struct value *values;
     uint32_t *types; /* of check_columns: of a domain, what it is made of */
+    bool binary;     /* of check_columns: all of them have a binary form that is of use */
     int cap;
 };
 
@@ -40,6 +41,8 @@ MUST_CHECK bool snapshot_range_where(struct buf *sql, const struct table *t, con
 /* With the lock held: the key's order is the one that its ranges were cut in. */
 MUST_CHECK bool snapshot_check_order(struct source_reader *r, const struct table *t,
                                      const struct chunk *c, const char *name, struct error *err);
+/* What ends a COPY of a query. */
+void snapshot_copy_format(const struct source_reader *r, struct buf *sql);
 /* What a COPY TO STDOUT that has begun brings, row by row. */
 MUST_CHECK bool snapshot_copy_rows(struct source_reader *r, const struct table *t,
                                    source_row_fn *fn, void *ctx, struct error *err);

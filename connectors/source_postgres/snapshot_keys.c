@@ -239,7 +239,7 @@ static bool put_question(struct keys_reading *k, const struct value *const *keys
     buf_puts(sql, ")");
     if (k->t->row_filter != NULL)
         buf_printf(sql, " AND (%s)", k->t->row_filter);
-    buf_puts(sql, ") TO STDOUT");
+    snapshot_copy_format(k->r, sql);
     return true;
 }
 

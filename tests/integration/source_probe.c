@@ -25,6 +25,7 @@
 #include "util/mem.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,10 @@ static json_t *one_value(const struct column *c, const struct value *v)
         return json_integer(v->i);
     case TYPE_FLOAT32:
     case TYPE_FLOAT64:
+        if (!isfinite(v->f)) /* JSON has no such numbers */
+            return json_string(isnan(v->f) ? (signbit(v->f) ? "-NaN" : "NaN")
+                               : v->f > 0  ? "Infinity"
+                                           : "-Infinity");
         return json_real(v->f);
     default:
         return text_value(v);

@@ -176,6 +176,90 @@ def test_changes(source, db, probe):
     assert abs(begin["us"] / 1e6 - time.time()) < 60
 
 
+# Types that are copied in binary, each with values at their edges; random ones come beside them.
+BINARY = [
+    ("bool", ["true", "false"], "random() < 0.5"),
+    ("int2", ["-32768", "32767", "0"], "(random() * 60000 - 30000)::int2"),
+    ("int4", ["-2147483648", "2147483647", "0"], "(random() * 4e9 - 2e9)::int4"),
+    ("int8", ["-9223372036854775808", "9223372036854775807", "0"], "(random() * 1e18 - 5e17)::int8"),
+    ("oid", ["0", "4294967295"], "(random() * 4e9)::int8::oid"),
+    ("float4", ["'NaN'", "'-NaN'", "'Infinity'", "'-Infinity'", "'-0'", "1e-45", "3.4028235e38", "0.1"],
+     "((random() - 0.5) * 10 ^ (random() * 60 - 30))::float4"),
+    ("float8", ["'NaN'", "'-NaN'", "'Infinity'::float8 - 'Infinity'::float8 + 1", "'-Infinity'", "'-0'",
+                "5e-324", "1.7976931348623157e308", "0.1"],
+     "(random() - 0.5) * 10::float8 ^ (random() * 500 - 250)"),
+    ("numeric", ["'NaN'", "0", "0.000", "-0.0", "10000", "100000000", "0.0001", "0.00001", "-1e-40",
+                 "1e-1000", "1e1000", "123456789012345678901234567890.000100", "9999.9999", "1.10",
+                 "99999999999999999999", "repeat('9', 5000)::numeric", "('0.' || repeat('7', 5000))::numeric"],
+     "((random() - 0.5) * 10 ^ (random() * 20 - 10))::numeric"),
+    ("numeric(12,2)", ["'NaN'", "0", "-9999999999.99", "9999999999.99", "0.01", "-0.10", "10000", "5"],
+     "((random() - 0.5) * 10 ^ (random() * 9))::numeric(12,2)"),
+    ("numeric(4,4)", ["0.0001", "-0.9999", "0"], "(random() - 0.5)::numeric(4,4)"),
+    ("text", ["''", "E'\\\\N'", "E'a\\tb\\nc\\\\d'", "'Müller € 𝄞'", "repeat('x', 100000)"], "md5(random()::text)"),
+    ("varchar(5)", ["''", "'a b'", "'€€€€€'"], "left(md5(random()::text), 5)"),
+    ("char(5)", ["''", "'a'", "'abcde'"], "left(md5(random()::text), 3)"),
+    ("name", ["''", "'x'"], "md5(random()::text)::name"),
+    ("bytea", ["''", "'\\x00ff5c0a09'", "decode(repeat('00', 9000), 'hex')"], "decode(md5(random()::text), 'hex')"),
+    ("date", ["'infinity'", "'-infinity'", "'4713-01-01 BC'", "'5874897-12-31'", "'2000-01-01'", "'1970-01-01'"],
+     "date '2000-01-01' + (random() * 800000 - 400000)::int"),
+    ("time", ["'00:00'", "'24:00:00'", "'23:59:59.999999'"], "time '00:00' + random() * interval '1 day'"),
+    ("timestamp", ["'infinity'", "'-infinity'", "'4713-01-01 00:00:00 BC'", "'294276-12-31 23:59:59.999999'",
+                   "'1999-12-31 23:59:59.999999'"],
+     "timestamp '2000-01-01' + (random() - 0.5) * interval '8000 years'"),
+    ("timestamptz", ["'infinity'", "'-infinity'", "'4713-01-01 00:00:00+00 BC'",
+                     "'294276-12-31 23:59:59.999999+00'", "'2024-06-01 12:00:00+05:30'"],
+     "timestamptz '2000-01-01 00:00+00' + (random() - 0.5) * interval '8000 years'"),
+    ("uuid", ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"],
+     "md5(random()::text)::uuid"),
+    ("json", ["'{ \"b\":1,  \"a\" : 2 }'", "'null'", "'\"\\\\u0000\"'"],
+     "('[' || random() || ']')::json"),
+    ("jsonb", ["'{ \"b\":1,  \"a\" : 2 }'", "'null'", "'1e400'", "'0.10'"], "('[' || random() || ']')::jsonb"),
+    ("mood", ["'fine, or so'", "'bad'"], "'bad'::mood"),
+    ("price", ["1.5", "NULL"], "1.25"),
+]
+
+
+@pytest.mark.parametrize("version", [None, 14, 16, 17, 18])
+def test_binary_copies_say_what_text_says(version, source, db, probes, program, servers):
+    """The same rows, in a table that is copied in binary, in one that is copied in text because of one
+    more column, and from the log, which is text."""
+    try:
+        server = source if version is None else servers.get(f"source{version}", version=version)
+    except RuntimeError as e:
+        pytest.skip(str(e))
+    name = db
+    if version is not None:
+        name = "b" + db
+        server.create(name)
+    columns = [f"c{i} {t}" for i, (t, _, _) in enumerate(BINARY)]
+    n = max(len(v) for _, v, _ in BINARY)
+    rows = [", ".join(f"({v[i]})::{t}" if i < len(v) else "NULL" for t, v, _ in BINARY) for i in range(n)]
+    rnd = f"SELECT {', '.join(r for _, _, r in BINARY)} FROM generate_series(1, 300)"
+    server.script(f"""
+        CREATE TYPE mood AS ENUM ('fine, or so', 'bad'); CREATE DOMAIN price AS numeric(6,2);
+        CREATE TABLE b(id serial PRIMARY KEY, {', '.join(columns)});
+        CREATE TABLE s(LIKE b INCLUDING ALL);
+        CREATE TABLE t(LIKE b INCLUDING ALL, more int[])""", name)
+    names = ", ".join(c.split()[0] for c in columns)
+    for r in rows:
+        server.script(f"INSERT INTO b({names}) SELECT {r}", name)
+    server.script(f"INSERT INTO b({names}) {rnd}; INSERT INTO t SELECT *, NULL FROM b", name)
+    p = probes(server, name)
+    loaded = start(p)
+    copied = [repr(sorted(v.items())) for t, v in loaded if t == "b"]
+    as_text = [repr(sorted((k, x) for k, x in v.items() if k != "more")) for t, v in loaded if t == "t"]
+    assert len(copied) == n + 300
+    assert sorted(copied) == sorted(as_text)
+    server.script("INSERT INTO s SELECT * FROM b", name)
+    logged = [repr(sorted(after.items())) for op, t, _, after in changes(p.poll_until(is_commit)) if t == "s"]
+    assert sorted(copied) == sorted(logged)
+    p.close()
+    if version is not None:
+        server.sql(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE "
+                   f"database = '{name}'", name)
+        server.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def test_out_of_line_key(source, db, probe):
     source.script("CREATE TABLE t(k text PRIMARY KEY, v int, d text); ALTER TABLE t ALTER k SET STORAGE "
                   "EXTERNAL, ALTER d SET STORAGE EXTERNAL; "
