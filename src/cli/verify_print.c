@@ -137,6 +137,21 @@ static void print_differences(FILE *out, const json_t *t)
         fputs("  ... and more: raise --limit to see them\n", out);
 }
 
+/* "12 tables: 10 equal, 1 different, 1 not compared" */
+static void print_counts(FILE *out, const json_t *tables)
+{
+    size_t i, n = json_array_size(tables), equal = 0, different = 0;
+    const json_t *t;
+
+    json_array_foreach(tables, i, t)
+    {
+        equal += strcmp(text(t, "state"), "equal") == 0;
+        different += strcmp(text(t, "state"), "different") == 0;
+    }
+    fprintf(out, "%zu table%s: %zu equal, %zu different, %zu not compared\n", n, n == 1 ? "" : "s",
+            equal, different, n - equal - different);
+}
+
 static void print_end(FILE *out, const json_t *j)
 {
     const char *state = text(j, "state");
@@ -151,7 +166,7 @@ static void print_end(FILE *out, const json_t *j)
     } else if (json_is_true(json_object_get(j, "equal"))) {
         fprintf(out, "%zu table%s, equal to the source\n", n, n == 1 ? "" : "s");
     } else {
-        fputs("not every table is equal to the source\n", out);
+        print_counts(out, json_object_get(j, "tables"));
     }
 }
 

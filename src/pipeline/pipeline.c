@@ -212,6 +212,7 @@ static void show_paused(struct pipeline *p, const char *who)
 static void show_resumed(struct pipeline *p)
 {
     p->warehouse_failed[0] = '\0';
+    p->looked_ms = 0; /* what was said of the slot is true no more */
     board_set_state(p->o.board, p->o.source_name, CONNECTOR_RUNNING, CONNECTOR_UNASSIGNED, NULL);
     board_set_state(p->o.board, p->o.sink_name, CONNECTOR_RUNNING, CONNECTOR_UNASSIGNED, NULL);
 }

@@ -232,20 +232,6 @@ int service_port(const struct service *s)
     return s->port;
 }
 
-static void tend_pipeline(struct service *s, int i)
-{
-    const struct pipeline_options *o = pipeline_options(s->pipelines[i]);
-    const char *paused = paused_end(s, o->source_name, o->sink_name);
-
-    if (paused != s->paused[i]) {
-        pipeline_pause(s->pipelines[i], paused);
-        s->paused[i] = paused;
-        s->keep_at = clock_mono_ms();
-    }
-    if (board_take_restart(s->board, o->source_name) | board_take_restart(s->board, o->sink_name))
-        pipeline_restart(s->pipelines[i]);
-}
-
 /* With a full disk it is tried again: the pause stands meanwhile. */
 static void keep_wishes(struct service *s)
 {
@@ -258,6 +244,21 @@ static void keep_wishes(struct service *s)
         log_info("who is paused is written down, and stays so over a restart");
     s->keep_failed = !ok;
     s->keep_at = ok ? 0 : clock_mono_ms() + KEEP_AGAIN_MS;
+}
+
+static void tend_pipeline(struct service *s, int i)
+{
+    const struct pipeline_options *o = pipeline_options(s->pipelines[i]);
+    const char *paused = paused_end(s, o->source_name, o->sink_name);
+
+    if (paused != s->paused[i]) {
+        s->keep_at = clock_mono_ms();
+        keep_wishes(s); /* first: who is shown as paused stays so over a crash */
+        pipeline_pause(s->pipelines[i], paused);
+        s->paused[i] = paused;
+    }
+    if (board_take_restart(s->board, o->source_name) | board_take_restart(s->board, o->sink_name))
+        pipeline_restart(s->pipelines[i]);
 }
 
 void service_tend(struct service *s)

@@ -85,6 +85,8 @@ enum outcome stream_run(struct pipeline *p, struct error *err)
     p->o.source->acknowledge(p->src, p->checkpoint.position);
     log_info("streaming from=%s tables=%d", p->checkpoint.position, n);
     p->failed_side = SIDE_SINK;
+    if (p->warehouse_failed[0] != '\0')
+        p->looked_ms = 0;          /* what was said of the slot is true no more */
     p->warehouse_failed[0] = '\0'; /* before the sink's thread looks at it */
     if (!sink_start(sink, err)) {  /* from here on the checkpoint is the sink's */
         p->o.source->stream_stop(p->src);
