@@ -76,8 +76,9 @@ shop_pid=$!
 cd "$work"
 sync=("$build/penstock" sync --from "postgres://postgres@127.0.0.1:$port/shop" --to duckdb:warehouse.duckdb)
 say "penstock sync --from postgres://postgres@127.0.0.1:$port/shop --to duckdb:warehouse.duckdb"
-"${sync[@]}" 2>log & sync_pid=$!
-tail -f --pid=$sync_pid log 2>/dev/null | sed -u 's/^/   /' & tail_pid=$!
+: >log # it must be there for tail
+"${sync[@]}" 2>>log & sync_pid=$!
+tail -n +1 -f --pid=$sync_pid log 2>/dev/null | sed -u 's/^/   /' & tail_pid=$!
 wait_log() { for _ in $(seq 300); do grep -q "$1" log && return 0; kill -0 "$sync_pid" 2>/dev/null || { cat log; exit 1; }; sleep 0.1; done; cat log; exit 1; }
 wait_log 'streaming from'
 sleep 2
@@ -85,8 +86,9 @@ say "kill -9"
 kill -9 "$sync_pid"; wait "$sync_pid" 2>/dev/null || true; wait $tail_pid 2>/dev/null || true
 echo "   orders at the source meanwhile: $(psql -d shop -Atc 'SELECT count(*) FROM orders')"
 say "the same command again: it goes on from the checkpoint in the warehouse"
-"${sync[@]}" 2>log & sync_pid=$!
-tail -f --pid=$sync_pid log 2>/dev/null | sed -u 's/^/   /' & tail_pid=$!
+: >log # it must be there for tail
+"${sync[@]}" 2>>log & sync_pid=$!
+tail -n +1 -f --pid=$sync_pid log 2>/dev/null | sed -u 's/^/   /' & tail_pid=$!
 wait_log 'streaming from'
 sleep 2
 
