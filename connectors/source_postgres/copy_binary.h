@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * COPY in binary format, for tables whose types all have a binary form that says exactly what
- * their text says: the server makes it with a third less work.
+ * their text says: the server makes it with a quarter less work.
  */
 #ifndef PENSTOCK_SOURCE_POSTGRES_COPY_BINARY_H
 #define PENSTOCK_SOURCE_POSTGRES_COPY_BINARY_H
