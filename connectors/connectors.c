@@ -12,6 +12,11 @@ const struct source_ops *const connectors_sources[] = {&source_postgres_ops, NUL
 const struct warehouse_ops *const connectors_warehouses[] = {&warehouse_duckdb_ops,
                                                              &warehouse_postgres_ops, NULL};
 
+int connectors_apart(void)
+{
+    return warehouse_duckdb_apart();
+}
+
 static bool goes_by(const char *wanted, const char *name, const char *const *aliases)
 {
     if (strcasecmp(wanted, name) == 0)

@@ -13,4 +13,7 @@ extern const struct warehouse_ops *const connectors_warehouses[];
 const struct source_ops *connectors_source(const char *class_name);
 const struct warehouse_ops *connectors_warehouse(const char *class_name);
 
+/* What main does if its only argument is WAREHOUSE_APART: returns the exit code. */
+int connectors_apart(void);
+
 #endif

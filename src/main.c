@@ -5,9 +5,11 @@
  * peer that went away is an error of write(), not a signal.
  */
 #include "cli/cli.h"
+#include "connectors.h"
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -29,5 +31,7 @@ int main(int argc, char **argv)
     setenv("TZ", "UTC", 1);
     tzset();
     forget_libpq_settings();
+    if (argc == 2 && strcmp(argv[1], WAREHOUSE_APART) == 0)
+        return connectors_apart();
     return cli_main(argc, argv);
 }

@@ -7,4 +7,7 @@
 
 extern const struct warehouse_ops warehouse_duckdb_ops;
 
+/* See connectors_apart. */
+int warehouse_duckdb_apart(void);
+
 #endif

@@ -18,6 +18,7 @@ struct warehouse {
     char *wal_path; /* path + ".wal" */
     char *temp_directory;
     int64_t memory_limit;
+    int threads;
     bool listed;   /* in the list of files this process has open */
     bool attached; /* the file is open in db */
     bool reads;    /* opened by wdk_look: nothing is written */
@@ -37,6 +38,9 @@ struct warehouse {
     /* A checkpoint of a large log had to give way to readers: no new ones until then, or until it
      * has been made. */
     atomic_int_fast64_t pause_until_ms;
+    /* wdk_apart.c: processes that read the file; they are to end, so that it can be written. */
+    atomic_int apart;
+    atomic_bool recalled;
     struct wdk_publisher *publisher; /* wdk_publish.c; NULL: no copies are wanted */
 };
 
@@ -53,6 +57,12 @@ struct session {
 /* wdk_open.c */
 bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err);
 bool wdk_look(struct warehouse **out, const struct config *cfg, bool *empty, struct error *err);
+/*
+ * For a process of its own (wdk_apart.c): reads the file as of its last checkpoint. temp need not
+ * exist; memory in bytes.
+ */
+bool wdk_open_apart(struct warehouse **out, const char *path, const char *temp, int64_t memory,
+                    int threads, struct error *err);
 void wdk_close(struct warehouse *w);
 /* The list of files that this process has open. False: it stands there already. */
 bool wdk_list_path(const char *path, struct error *err);
@@ -124,22 +134,52 @@ bool wdk_scan(struct session *s, const char *schema, const char *table,
 /* wdk_ask.c: see warehouse_ops.ask */
 enum ask_outcome wdk_ask(struct warehouse *w, const struct question *q, struct buf *json,
                          struct error *err);
+/* The same in this very process, whatever the statement may take. */
+enum ask_outcome wdk_ask_here(struct warehouse *w, const struct question *q, struct buf *json,
+                              struct error *err);
 
 /*
  * wdk_ask_guard.c: true if sql is one statement that only reads what is in the warehouse; *run is
- * then the statement to run, *explain whether it is an EXPLAIN. Else the error says why not:
- * ERROR_CONFIG if that lies with the statement.
+ * then the statement to run, *explain whether it is an EXPLAIN, *apart what wdk_ask_judge says.
+ * Else the error says why not: ERROR_CONFIG if that lies with the statement.
  */
-bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *explain,
+bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *explain, bool *apart,
                    struct error *err);
+
+/* wdk_ask_judge.c: must the statement (a json_t: its syntax tree) run in a process of its own? */
+bool wdk_ask_judge(struct session *s, const void *tree, bool *runs_apart, struct error *err);
 
 /* wdk_ask_watch.c: a thread that interrupts a question's session where a limit is reached. */
 struct wdk_watch;
-enum wdk_limit { WDK_LIMIT_NONE, WDK_LIMIT_TIME, WDK_LIMIT_MEMORY, WDK_LIMIT_CANCELLED };
+enum wdk_limit {
+    WDK_LIMIT_NONE,
+    WDK_LIMIT_TIME,
+    WDK_LIMIT_MEMORY,
+    WDK_LIMIT_UPKEEP, /* the log must be written away */
+    WDK_LIMIT_CANCELLED
+};
 bool wdk_watch_start(struct wdk_watch **out, struct session *s, const struct question *q,
                      int64_t deadline_ms, struct error *err);
 /* Ends the thread and frees; the limit that was reached. Accepts NULL. */
 enum wdk_limit wdk_watch_stop(struct wdk_watch *watch);
+/* Cancelled, or nobody waits for it any more. */
+static inline bool wdk_given_up(const struct question *q)
+{
+    return atomic_load(q->cancelled) || (q->gone != NULL && q->gone(q->gone_ctx));
+}
+/* The limit in words. */
+enum ask_outcome wdk_limited(const struct question *q, enum wdk_limit limit, struct error *err);
+
+/* Behind the file's path: its second name, of process PID, while that opens it. */
+#define WDK_APART_NAME ".penstock-ask-"
+
+/* wdk_apart.c: a question answered by a process of its own, which can be killed. */
+enum ask_outcome wdk_apart(struct warehouse *w, const struct question *q, int64_t deadline_ms,
+                           struct buf *json, struct error *err);
+/* What processes left behind that were killed. */
+void wdk_apart_clean(const struct warehouse *w);
+/* wdk_locks.c: from here on DuckDB takes no locks on files in this process. */
+void wdk_ignore_locks(void);
 
 /* wdk_json.c: a cell, and a type's name in DuckDB's SQL, as JSON text. */
 enum wdk_cell { WDK_CELL_DONE, WDK_CELL_TOO_LARGE, WDK_CELL_NO_TEXT };
@@ -189,6 +229,11 @@ bool wdk_uuid(const char *p, size_t len, duckdb_hugeint *out);
 /* wdk_maintain.c */
 bool wdk_maintain(struct session *s, bool idle, struct error *err);
 bool wdk_checkpoint(struct session *s, struct error *err);
+/* While others pause; the lock w->upkeep is held. */
+bool wdk_checkpoint_now(struct session *s, struct error *err);
+/* Did a checkpoint fail only because of transactions that are open now? */
+bool wdk_gives_way(const struct error *err);
+int64_t wdk_wal_size(const struct warehouse *w);
 /* A new reader ought to wait: see pause_until_ms. */
 bool wdk_wants_pause(struct warehouse *w);
 

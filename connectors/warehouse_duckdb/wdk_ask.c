@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A question of a person, in a session and a read-only transaction of its own: it sees one commit
- * of the source. What may be asked is judged in wdk_ask_guard.c, how much of time and memory it may
- * take in wdk_ask_watch.c; rows come in a stream, so that an answer is never in memory whole beyond
- * max_bytes. While a checkpoint has had to give way to readers no new ones begin, so that readers
- * one after another cannot keep the log from being written away for ever.
+ * of the source. What may be asked is judged in wdk_ask_guard.c, whether here or in a process of
+ * its own in wdk_ask_judge.c, how much of time and memory it may take in wdk_ask_watch.c; rows come
+ * in a stream, so that an answer is never in memory whole beyond max_bytes. While a checkpoint has
+ * had to give way to readers no new ones begin, so that readers one after another cannot keep the
+ * log from being written away for ever.
  */
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
 
@@ -21,7 +23,7 @@ struct asking {
     const struct question *q;
     int64_t deadline_ms;
     struct buf sql;
-    bool explain;
+    bool explain, apart;
     duckdb_extracted_statements extracted;
     duckdb_prepared_statement prepared;
     duckdb_result result;
@@ -57,30 +59,33 @@ static enum ask_outcome too_large(struct asking *a)
     return ASK_TOO_LARGE;
 }
 
-/* What the watch has interrupted, in the words of its limit. */
-static enum ask_outcome limited(struct asking *a, enum wdk_limit limit)
+enum ask_outcome wdk_limited(const struct question *q, enum wdk_limit limit, struct error *err)
 {
-    if (limit == WDK_LIMIT_TIME) {
-        error_set(a->err, ERROR_CONFIG,
-                  "The query was ended after %d ms: raise timeout_ms, or ask "
-                  "for less",
-                  a->q->timeout_ms);
+    switch (limit) {
+    case WDK_LIMIT_TIME:
+        error_set(err, ERROR_CONFIG,
+                  "The query was ended after %d ms: raise timeout_ms, or ask for less",
+                  q->timeout_ms);
         return ASK_TIMEOUT;
-    }
-    if (limit == WDK_LIMIT_MEMORY) {
-        error_set(a->err, ERROR_CONFIG,
+    case WDK_LIMIT_MEMORY:
+        error_set(err, ERROR_CONFIG,
                   "The query was ended because it took more than half of DuckDB's memory: ask for "
                   "less at a time, or raise duckdb.memory.limit");
         return ASK_TOO_LARGE;
+    case WDK_LIMIT_UPKEEP:
+        error_set(err, ERROR_RETRY,
+                  "The query was ended because the warehouse must write its log away: ask again");
+        return ASK_BUSY;
+    default:
+        error_set(err, ERROR_RETRY, "The query was ended because the warehouse is being closed");
+        return ASK_BUSY;
     }
-    error_set(a->err, ERROR_RETRY, "The query was ended because the warehouse is being closed");
-    return ASK_BUSY;
 }
 
 /* Until the checkpoint that waits for readers has been made. */
 static bool pause_for_upkeep(struct asking *a)
 {
-    while (wdk_wants_pause(a->w) && !atomic_load(a->q->cancelled)) {
+    while (wdk_wants_pause(a->w) && !wdk_given_up(a->q)) {
         if (clock_mono_ms() >= a->deadline_ms)
             return error_set(a->err, ERROR_RETRY,
                              "The warehouse writes its log away first: ask again");
@@ -191,7 +196,7 @@ static enum ask_outcome put_chunk(struct asking *a, duckdb_data_chunk chunk,
         }
         out = put_row(a, chunk, types, ncols, row);
         if (row % 64 == 0 && clock_mono_ms() >= a->deadline_ms)
-            out = limited(a, WDK_LIMIT_TIME);
+            out = wdk_limited(a->q, WDK_LIMIT_TIME, a->err);
     }
     return out;
 }
@@ -224,7 +229,10 @@ static enum ask_outcome put_rows(struct asking *a)
 
 static enum ask_outcome run(struct asking *a)
 {
-    enum ask_outcome out = prepare(a);
+    enum ask_outcome out;
+
+    FAILPOINT("wdk.ask"); /* to sleep: what heeds no interrupt */
+    out = prepare(a);
 
     if (out == ASK_DONE)
         out = execute(a);
@@ -261,12 +269,23 @@ static enum ask_outcome watched(struct asking *a)
     out = run(a);
     limit = wdk_watch_stop(watch);
     if (out != ASK_DONE && out != ASK_REFUSED && limit != WDK_LIMIT_NONE)
-        out = limited(a, limit);
+        out = wdk_limited(a->q, limit, a->err);
     return out;
 }
 
-enum ask_outcome wdk_ask(struct warehouse *w, const struct question *q, struct buf *json,
-                         struct error *err)
+static enum ask_outcome ask(struct asking *a, bool may_go_apart)
+{
+    if (!pause_for_upkeep(a) || !wdk_connect(a->w, "ask", &a->s, a->err))
+        return ASK_BUSY;
+    if (!wdk_ask_guard(a->s, a->q->sql, &a->sql, &a->explain, &a->apart, a->err))
+        return a->err->kind == ERROR_CONFIG ? ASK_REFUSED : ASK_BUSY;
+    if (a->apart && may_go_apart)
+        return wdk_apart(a->w, a->q, a->deadline_ms, a->json, a->err);
+    return watched(a);
+}
+
+static enum ask_outcome ask_from(struct warehouse *w, const struct question *q, bool may_go_apart,
+                                 struct buf *json, struct error *err)
 {
     struct asking a = {.w = w, .q = q, .json = json, .err = err};
     size_t before = json->len;
@@ -274,15 +293,21 @@ enum ask_outcome wdk_ask(struct warehouse *w, const struct question *q, struct b
 
     a.deadline_ms = clock_mono_ms() + q->timeout_ms;
     a.max_len = before + q->max_bytes;
-    if (!pause_for_upkeep(&a) || !wdk_connect(w, "ask", &a.s, err)) {
-        out = ASK_BUSY;
-    } else if (!wdk_ask_guard(a.s, q->sql, &a.sql, &a.explain, err)) {
-        out = err->kind == ERROR_CONFIG ? ASK_REFUSED : ASK_BUSY;
-    } else {
-        out = watched(&a);
-    }
+    out = ask(&a, may_go_apart);
     finish(&a);
     if (out != ASK_DONE)
         json->len = before;
     return out;
+}
+
+enum ask_outcome wdk_ask(struct warehouse *w, const struct question *q, struct buf *json,
+                         struct error *err)
+{
+    return ask_from(w, q, true, json, err);
+}
+
+enum ask_outcome wdk_ask_here(struct warehouse *w, const struct question *q, struct buf *json,
+                              struct error *err)
+{
+    return ask_from(w, q, false, json, err);
 }

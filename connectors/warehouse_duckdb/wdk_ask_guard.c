@@ -16,9 +16,9 @@
  */
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
+#include "warehouse_duckdb/wdk_tree.h"
 
 #include <ctype.h>
-#include <jansson.h>
 #include <string.h>
 #include <strings.h>
 
@@ -65,20 +65,6 @@ struct walk {
     struct error *err;
 };
 
-static bool listed(const char *const *list, const char *name)
-{
-    while (*list != NULL && strcasecmp(*list, name) != 0)
-        list++;
-    return *list != NULL;
-}
-
-static const char *text(const json_t *node, const char *key)
-{
-    const char *s = json_string_value(json_object_get(node, key));
-
-    return s == NULL ? "" : s;
-}
-
 static bool refuse(struct error *err, const char *fmt, const char *name)
 {
     error_set(err, ERROR_CONFIG, fmt, name);
@@ -106,7 +92,7 @@ static bool is_cte(const json_t *node, const char *name)
 
         json_array_foreach(map, i, cte)
         {
-            if (strcasecmp(text(cte, "key"), name) == 0)
+            if (strcasecmp(tree_text(cte, "key"), name) == 0)
                 return true;
         }
         if ((json_is_object(each) || json_is_array(each)) && is_cte(each, name))
@@ -139,9 +125,10 @@ static bool table_allowed(struct walk *w, const char *catalog, const char *schem
     bool plain = *catalog == '\0' && *schema == '\0' && strpbrk(name, "./\\*?[:~") == NULL;
     bool found = false;
 
-    if (listed(refused_tables, name))
+    if (tree_listed(refused_tables, name))
         return refuse(w->err, "%s cannot be read here", name);
-    if (plain || (*schema == '\0' && is_cte(w->root, name)))
+    /* SHOW TABLES FROM: a schema alone. */
+    if (plain || *name == '\0' || (*schema == '\0' && is_cte(w->root, name)))
         return true;
     if (!is_in_catalog(w, name, &found))
         return false;
@@ -182,16 +169,16 @@ static bool walk(struct walk *w, const json_t *node, bool table_function)
         return walk_children(w, node, "");
     if (!json_is_object(node))
         return true;
-    type = text(node, "type");
-    name = text(node, "function_name");
-    if (table_function && !listed(table_functions, name))
+    type = tree_text(node, "type");
+    name = tree_text(node, "function_name");
+    if (table_function && !tree_listed(table_functions, name))
         return refuse(w->err, "The table function %s is not one of those that can be used here",
                       name);
-    if (!table_function && *name != '\0' && listed(refused_functions, name))
+    if (!table_function && *name != '\0' && tree_listed(refused_functions, name))
         return refuse(w->err, "The function %s cannot be used here", name);
     if ((strcmp(type, "BASE_TABLE") == 0 || strcmp(type, "SHOW_REF") == 0) &&
-        !table_allowed(w, text(node, "catalog_name"), text(node, "schema_name"),
-                       text(node, "table_name")))
+        !table_allowed(w, tree_text(node, "catalog_name"), tree_text(node, "schema_name"),
+                       tree_text(node, "table_name")))
         return false;
     return walk_children(w, node, type);
 }
@@ -275,15 +262,15 @@ static bool parse(struct session *s, struct arena *a, const char *sql, const cha
     return ok;
 }
 
-static bool judge(struct session *s, const json_t *tree, struct error *err)
+static bool judge(struct session *s, const json_t *tree, bool *apart, struct error *err)
 {
     const json_t *statements = json_object_get(tree, "statements");
     struct walk w = {.s = s, .root = tree, .err = err};
 
     if (tree == NULL)
         return refuse(err, "The statement is nested too deeply%s", "");
-    if (strcmp(text(tree, "error_type"), "parser") == 0)
-        return refuse(err, "The statement cannot be read: %s", text(tree, "error_message"));
+    if (strcmp(tree_text(tree, "error_type"), "parser") == 0)
+        return refuse(err, "The statement cannot be read: %s", tree_text(tree, "error_message"));
     if (json_is_true(json_object_get(tree, "error")))
         return refuse(err,
                       "Only one statement that reads can be run here: SELECT, WITH, FROM, VALUES, "
@@ -294,10 +281,10 @@ static bool judge(struct session *s, const json_t *tree, struct error *err)
                       json_array_size(statements) == 0 ? "There is no statement%s"
                                                        : "Only one statement at a time%s",
                       "");
-    return walk(&w, statements, false);
+    return walk(&w, statements, false) && wdk_ask_judge(s, statements, apart, err);
 }
 
-bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *explain,
+bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *explain, bool *apart,
                    struct error *err)
 {
     struct arena *a;
@@ -313,7 +300,7 @@ bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *ex
     ok = parse(s, a, rest, &tree, err);
     if (ok) {
         json = json_loads(tree, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
-        ok = judge(s, json, err);
+        ok = judge(s, json, apart, err);
         json_decref(json);
     }
     buf_puts(run, rest);

@@ -71,7 +71,7 @@ static enum wdk_limit judge(struct wdk_watch *watch, int tick)
 {
     int64_t limit = watch->own->w->memory_limit, held, spilled;
 
-    if (atomic_load(watch->q->cancelled))
+    if (wdk_given_up(watch->q))
         return WDK_LIMIT_CANCELLED;
     if (clock_mono_ms() >= watch->deadline_ms)
         return WDK_LIMIT_TIME;

@@ -34,7 +34,7 @@
 #define DISK_FULL "no checkpoint: the disk"
 #define DEAD_ROWS 100000 /* fewer are not looked for, in tables of fewer rows neither */
 
-static int64_t wal_size(const struct warehouse *w)
+int64_t wdk_wal_size(const struct warehouse *w)
 {
     struct stat st;
 
@@ -54,7 +54,7 @@ static int64_t free_space(const struct warehouse *w)
 
 bool wdk_checkpoint(struct session *s, struct error *err)
 {
-    if (free_space(s->w) < wal_size(s->w) + DISK_RESERVE) {
+    if (free_space(s->w) < wdk_wal_size(s->w) + DISK_RESERVE) {
         error_cause(err, CAUSE_DISK_FULL, DISK_FULL " of %s is full", s->w->path);
         return error_fill(err, "disk", "the warehouse file");
     }
@@ -148,7 +148,7 @@ static bool is_quiet(struct warehouse *w, int64_t size, int64_t now)
 
 static bool due(struct warehouse *w, bool idle, int64_t now)
 {
-    int64_t size = wal_size(w);
+    int64_t size = wdk_wal_size(w);
     bool quiet = is_quiet(w, size, now);
 
     if (size == 0) {
@@ -164,6 +164,40 @@ static bool due(struct warehouse *w, bool idle, int64_t now)
     return idle && quiet && (size >= WAL_IDLE || now - w->wal_since_ms >= WAL_IDLE_MS);
 }
 
+/*
+ * What processes of their own read (wdk_apart.c) must not be written over: the checkpoint waits for
+ * them, new ones wait for the checkpoint, and when the log has grown too far they are called back.
+ */
+static bool is_read(struct warehouse *w, int64_t now)
+{
+    int64_t size = wdk_wal_size(w);
+
+    if (atomic_load(&w->apart) == 0)
+        return false;
+    if (size >= WAL_BUSY)
+        atomic_store(&w->pause_until_ms, now + PAUSE_READERS_MS);
+    if (size >= 2 * WAL_BUSY)
+        atomic_store(&w->recalled, true);
+    return true;
+}
+
+bool wdk_checkpoint_now(struct session *s, struct error *err)
+{
+    bool ok;
+
+    s->upkeep = true;
+    wdk_gate_close(s->w, PAUSE_MS);
+    ok = wdk_checkpoint(s, err);
+    wdk_gate_open(s->w);
+    s->upkeep = false;
+    return ok;
+}
+
+bool wdk_gives_way(const struct error *err)
+{
+    return strstr(err->message, "Cannot CHECKPOINT") != NULL;
+}
+
 static bool is_full(const struct error *err)
 {
     return strncmp(err->message, DISK_FULL, strlen(DISK_FULL)) == 0;
@@ -174,7 +208,7 @@ static bool give_way(struct warehouse *w, int64_t now, struct error *err)
 {
     bool full = is_full(err);
 
-    if (!full && strstr(err->message, "Cannot CHECKPOINT") == NULL)
+    if (!full && !wdk_gives_way(err))
         return false;
     if (full && (w->said_full_ms == 0 || now - w->said_full_ms > SAY_MS)) {
         log_failure(LOG_WARN, "upkeep", err);
@@ -190,7 +224,7 @@ static bool give_way(struct warehouse *w, int64_t now, struct error *err)
  */
 static void ask_for_pause(struct warehouse *w, int64_t now, bool ok, const struct error *err)
 {
-    bool pause = !ok && !is_full(err) && wal_size(w) >= WAL_BUSY;
+    bool pause = !ok && !is_full(err) && wdk_wal_size(w) >= WAL_BUSY;
 
     atomic_store(&w->pause_until_ms, pause ? now + PAUSE_READERS_MS : 0);
 }
@@ -210,7 +244,7 @@ bool wdk_maintain(struct session *s, bool idle, struct error *err)
         return error_set(err, ERROR_FATAL, "upkeep inside a transaction");
     if (pthread_mutex_trylock(&w->upkeep) != 0)
         return true; /* another session is at it */
-    if (due(w, idle, now)) {
+    if (due(w, idle, now) && !is_read(w, now)) {
         s->upkeep = true;
         wdk_gate_close(w, PAUSE_MS);
         ok = upkeep(s, idle, err);

@@ -241,8 +241,7 @@ static bool open_error(const struct warehouse *w, const char *message, struct er
     return error_fill(err, "disk", "the warehouse file");
 }
 
-static bool set_options(duckdb_config c, const struct warehouse *w, const struct config *cfg,
-                        struct error *err)
+static bool set_options(duckdb_config c, const struct warehouse *w, struct error *err)
 {
     char memory[40], threads[24];
     const char *const options[][2] = {
@@ -261,7 +260,7 @@ static bool set_options(duckdb_config c, const struct warehouse *w, const struct
     size_t i;
 
     snprintf(memory, sizeof(memory), "%lldB", (long long)w->memory_limit);
-    snprintf(threads, sizeof(threads), "%lld", (long long)config_int(cfg, "duckdb.threads"));
+    snprintf(threads, sizeof(threads), "%d", w->threads);
     for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
         if (duckdb_set_config(c, options[i][0], options[i][1]) != DuckDBSuccess)
             return error_set(err, ERROR_CONFIG, "DuckDB refuses %s = %s", options[i][0],
@@ -342,7 +341,7 @@ static bool attach(struct warehouse *w, struct error *err)
     return ok;
 }
 
-static bool open_database(struct warehouse *w, const struct config *cfg, struct error *err)
+static bool open_database(struct warehouse *w, struct error *err)
 {
     duckdb_config c = NULL;
     char *message = NULL;
@@ -350,7 +349,7 @@ static bool open_database(struct warehouse *w, const struct config *cfg, struct 
 
     if (duckdb_create_config(&c) != DuckDBSuccess)
         return error_set(err, ERROR_FATAL, "DuckDB: no configuration");
-    ok = set_options(c, w, cfg, err);
+    ok = set_options(c, w, err);
     if (ok && duckdb_open_ext(NULL, &w->db, c, &message) != DuckDBSuccess) {
         w->db = NULL;
         ok = open_error(w, message == NULL ? "unknown error" : message, err);
@@ -378,11 +377,12 @@ static bool pin_settings(struct warehouse *w, struct error *err)
 }
 
 /*
- * From here on the instance reaches nothing outside but the warehouse's own files, and its settings
- * stay as they are: what people ask (wdk_ask.c) runs in it. Allowed are the two settings that
- * upkeep and COPY FROM DATABASE change themselves, and two that only tests do.
+ * From here on the instance reaches nothing outside but the warehouse's own files and paths (a list
+ * of SQL strings, may be empty), and its settings stay as they are: what people ask (wdk_ask.c)
+ * runs in it. Allowed are the two settings that upkeep and COPY FROM DATABASE change themselves,
+ * and two that only tests do.
  */
-static bool close_in(struct warehouse *w, const struct config *cfg, struct error *err)
+static bool close_in(struct warehouse *w, struct buf *paths, struct error *err)
 {
     static const char *const statements[] = {
         "SET GLOBAL enable_external_access = false",
@@ -391,19 +391,18 @@ static bool close_in(struct warehouse *w, const struct config *cfg, struct error
         "'debug_checkpoint_abort']",
         "SET GLOBAL lock_configuration = true",
     };
-    struct buf paths = {0}, sql = {0};
+    struct buf sql = {0};
     struct session *s = NULL;
-    bool ok = wdk_publish_prepare(w, cfg, &paths, err) && wdk_connect(w, "open", &s, err);
+    bool ok = wdk_connect(w, "open", &s, err);
     size_t i;
 
-    if (ok && paths.len > 0) {
-        buf_printf(&sql, "SET GLOBAL allowed_paths = [%s]", buf_cstr(&paths));
+    if (ok && paths->len > 0) {
+        buf_printf(&sql, "SET GLOBAL allowed_paths = [%s]", buf_cstr(paths));
         ok = wdk_exec(s, buf_cstr(&sql), NULL, err);
     }
     for (i = 0; ok && i < sizeof(statements) / sizeof(statements[0]); i++)
         ok = wdk_exec(s, statements[i], NULL, err);
     wdk_disconnect(s);
-    buf_free(&paths);
     buf_free(&sql);
     return ok;
 }
@@ -418,6 +417,7 @@ static bool find_files(struct warehouse **out, const struct config *cfg, struct 
     wdk_gate_init(w);
     *out = w;
     w->memory_limit = config_int(cfg, "duckdb.memory.limit");
+    w->threads = (int)config_int(cfg, "duckdb.threads");
     if (!given_path(cfg, &given, err) || !wdk_resolve(given, &w->path, err))
         return false;
     w->wal_path = mem_printf("%s.wal", w->path);
@@ -429,17 +429,42 @@ static bool find_files(struct warehouse **out, const struct config *cfg, struct 
 bool wdk_open(struct warehouse **out, const struct config *cfg, struct error *err)
 {
     struct warehouse *w = NULL;
+    struct buf paths = {0};
     time_t began = time(NULL);
+    bool ok = find_files(&w, cfg, err) && open_database(w, err);
 
-    if (!find_files(&w, cfg, err) || !open_database(w, cfg, err))
-        goto fail;
-    FAILPOINT("wdk.after-attach"); /* a log that was left has been replayed */
-    clean_temp(w->temp_directory, began);
-    if (!pin_settings(w, err) || !close_in(w, cfg, err) || !wdk_publish_start(w, err))
-        goto fail;
-    *out = w;
-    return true;
-fail:
+    if (ok) {
+        FAILPOINT("wdk.after-attach"); /* a log that was left has been replayed */
+        clean_temp(w->temp_directory, began);
+        wdk_apart_clean(w);
+        ok = pin_settings(w, err) && wdk_publish_prepare(w, cfg, &paths, err) &&
+             close_in(w, &paths, err) && wdk_publish_start(w, err);
+    }
+    buf_free(&paths);
+    if (ok)
+        *out = w;
+    else
+        wdk_close(w);
+    return ok;
+}
+
+bool wdk_open_apart(struct warehouse **out, const char *path, const char *temp, int64_t memory,
+                    int threads, struct error *err)
+{
+    struct warehouse *w = mem_calloc(1, sizeof(*w));
+    struct buf nothing = {0};
+
+    pthread_mutex_init(&w->upkeep, NULL);
+    wdk_gate_init(w);
+    w->path = mem_strdup(path);
+    w->temp_directory = mem_strdup(temp);
+    w->memory_limit = memory;
+    w->threads = threads;
+    w->reads = true;
+    if (open_database(w, err) && pin_settings(w, err) && close_in(w, &nothing, err)) {
+        *out = w;
+        return true;
+    }
     wdk_close(w);
     return false;
 }
@@ -454,7 +479,7 @@ bool wdk_look(struct warehouse **out, const struct config *cfg, bool *empty, str
     *empty = ok && access(w->path, F_OK) != 0;
     w->reads = true;
     if (ok && !*empty)
-        ok = open_database(w, cfg, err) && pin_settings(w, err);
+        ok = open_database(w, err) && pin_settings(w, err);
     if (!ok) {
         wdk_close(w);
         return false;

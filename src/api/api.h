@@ -58,6 +58,7 @@ struct api_reply {
     void (*later)(void *ctx, struct api_reply *reply);
     void (*never)(void *ctx);
     void *later_ctx;
+    int client; /* meanwhile: the socket of who waits for it */
 };
 
 struct api_route {

@@ -8,6 +8,7 @@
 #include "state/desk.h"
 #include "util/log.h"
 
+#include <poll.h>
 #include <string.h>
 
 enum { MAX_ROWS = 100000, MAX_TIMEOUT_MS = 60000 };
@@ -147,12 +148,22 @@ static unsigned status_of(enum ask_outcome outcome)
     }
 }
 
+/* Has its end of the connection been closed? Then nobody reads the answer. */
+static bool is_gone(void *ctx)
+{
+    struct pollfd p = {.fd = ((const struct api_reply *)ctx)->client, .events = POLLRDHUP};
+
+    return p.fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
 static void answer(void *ctx, struct api_reply *reply)
 {
     struct asked *asked = ctx;
     struct error err = {0};
     enum ask_outcome outcome;
 
+    asked->question.gone = is_gone;
+    asked->question.gone_ctx = reply;
     outcome = desk_ask(asked->desk, asked->connector, &asked->question, &reply->body, &err);
     desk_give(asked->desk);
     reply->status = status_of(outcome);

@@ -188,12 +188,15 @@ static void *later_main(void *arg)
 static enum MHD_Result answer_later(struct http_server *s, struct MHD_Connection *c,
                                     struct call *call, struct arena *a, struct api_reply *reply)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     pthread_t thread;
 
     call->server = s;
     call->connection = c;
     call->arena = a;
     call->reply = *reply;
+    call->reply.client = info != NULL ? info->connect_fd : -1; /* not closed while suspended */
     pthread_mutex_lock(&s->lock);
     s->later++;
     pthread_mutex_unlock(&s->lock);

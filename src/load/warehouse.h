@@ -108,7 +108,15 @@ struct question {
     size_t max_bytes; /* of the answer */
     int timeout_ms;
     const atomic_bool *cancelled; /* set by any thread: it ends soon, as ASK_BUSY */
+    /* True once nobody waits for the answer any more: it ends the same way. Any thread; may be
+     * NULL. */
+    bool (*gone)(void *ctx);
+    void *gone_ctx;
 };
+
+/* The program's only argument when it is to answer a question in a process of its own
+ * (connectors_apart). */
+#define WAREHOUSE_APART "--apart"
 
 enum ask_outcome {
     ASK_DONE,

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 struct text {
-    char p[120];
+    char p[160];
     size_t len;
 };
 

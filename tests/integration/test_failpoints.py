@@ -29,7 +29,7 @@ CHAINS = {
     "slot.after-drop": ["slot.after-make", "slot.after-drop"],
 }
 HELD = ["load.before-spool-sync", "spool.before-sync", "spool.after-sync", "load.spool-applied"]
-ELSEWHERE = HELD + ["spool.after-cut"]
+ELSEWHERE = HELD + ["spool.after-cut", "wdk.ask"]
 TOGETHER = 8  # deaths in one life
 
 FENCE = "CREATE TABLE fence (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO fence VALUES (1, 0)"

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -14,9 +15,11 @@ import urllib.error
 import urllib.request
 
 import duckdb
+import harness
 import pytest
-from harness import (PENSTOCK, ROOT, SLOW, assert_equal_duckdb, source_config, to_duckdb, to_postgres,
+from harness import (PENSTOCK, ROOT, Penstock, SLOW, assert_equal_duckdb, source_config, to_duckdb, to_postgres,
                      wait_caught_up, wait_for)
+from test_failpoints import program  # noqa: F401: a fixture
 from workload import SCHEMA, TABLES, TOTAL, Bank
 
 SANITIZED = "asan" in PENSTOCK or "tsan" in PENSTOCK
@@ -326,32 +329,179 @@ def test_a_stop_ends_what_is_running(shop):
     assert not os.path.exists(shop.duck + ".wal")
 
 
-# One call of it takes seconds, a vector of them an hour, and nothing is heeded between two calls.
-STUBBORN = ("SELECT sum(levenshtein(v || '" + "ab" * 20000 + "', '" + "cd" * 20000 + "' || id)) FROM "
-            "public.t")
+def test_a_stop_does_not_wait_for_what_cannot_be_ended(program, source, db, duck):
+    """Should a question ever heed no interrupt: the stop ends within its time, says why, and loses
+    nothing."""
+    source.script("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'x')", db)
+    p = Penstock(to_duckdb(source, db, duck))
+    old, harness.PENSTOCK = harness.PENSTOCK, program
+    try:
+        p.env = {"PENSTOCK_FAILPOINT": "wdk.ask:1:sleep=60000"}
+        p.start().wait_live("public.t", "public.fence")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            running = pool.submit(post, p, {"sql": "SELECT 1", "timeout_ms": 500}, timeout=90)
+            wait_for("it runs", lambda: p.get("/livez")[0] == 200 and not running.done())
+            source.script("INSERT INTO t VALUES (9003, 'meanwhile')", db)
+            wait_caught_up(p, source, db)
+            assert not running.done(), running.result()
+            began = time.monotonic()
+            assert p.stop(60) == 0
+            assert time.monotonic() - began < 10 * SLOW
+            assert running.exception() is not None  # it got no answer
+        assert re.search(r" warn .*this connector stands still until it does.* connector=warehouse",
+                         p.log()), p.log()[-2000:]
+        assert "the service ends without it" in p.log()
+        source.script("INSERT INTO t VALUES (9004, 'later')", db)
+        p.env = {}
+        p.start().wait_live("public.t")
+        wait_caught_up(p, source, db)
+        assert p.stop() == 0
+        assert not os.path.exists(duck + ".wal")
+        assert_equal_duckdb(source, db, duck, "public.t")
+    finally:
+        harness.PENSTOCK = old
+        if p.process is not None:
+            p.process.kill()
+            p.process.wait(10)
 
 
-def test_a_stop_does_not_wait_for_what_cannot_be_ended(shop, source, db):
-    """It ends within its time nevertheless, says why, and loses nothing."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        running = pool.submit(post, shop, {"sql": STUBBORN, "timeout_ms": 500}, timeout=60 * SLOW)
-        wait_for("it runs", lambda: shop.get("/livez")[0] == 200 and not running.done())
-        source.script("INSERT INTO t VALUES (9003, 'meanwhile')", db)
-        wait_caught_up(shop, source, db)
-        assert not running.done(), running.result()
-        began = time.monotonic()
-        assert shop.stop(60) == 0
-        assert time.monotonic() - began < 10 * SLOW
-        assert running.exception() is not None  # it got no answer
-    assert re.search(r" warn .*this connector stands still until it does.* connector=warehouse",
-                     shop.log()), shop.log()[-2000:]
-    assert "the service ends without it" in shop.log()
-    source.script("INSERT INTO t VALUES (9004, 'later')", db)
-    shop.start().wait_live("public.t")
+# --- a process of its own ---
+
+def children(p):
+    """The processes that answer a question, with the memory that is theirs alone, in MB."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                parent = int(f.read().rsplit(")", 1)[1].split()[1])
+            if parent == p.process.pid:
+                with open(f"/proc/{pid}/statm") as f:
+                    size = f.read().split()
+                found[int(pid)] = (int(size[1]) - int(size[2])) * 4 / 1024
+        except (OSError, ValueError, IndexError):
+            pass  # it has ended
+    return found
+
+
+def traces(p):
+    return [n for n in os.listdir(os.path.dirname(p.duck)) if "-ask-" in n or ".ask-" in n]
+
+
+def nested(inner, outer, levels):
+    for _ in range(levels):
+        inner = outer.replace("{}", inner)
+    return inner
+
+
+DOUBLED = ", ".join(f"x{i} AS NOT MATERIALIZED (SELECT a.id FROM x{i - 1} a JOIN x{i - 1} b USING (id))"
+                    for i in range(1, 22))
+HUNGRY = {
+    "stars": nested("SELECT * FROM public.t", "SELECT *, * FROM ({})", 24),
+    "structs": nested("SELECT v AS s FROM public.t", "SELECT {'a': s, 'b': s} AS s FROM ({})", 24),
+    "texts": nested("SELECT v AS s FROM public.t", "SELECT s || s AS s FROM ({})", 26),
+    "long chain": "SELECT " + " || ".join(["v"] * 20) + " || (SELECT string_agg(v, '') FROM public.t) FROM "
+                  "public.t, range(1000)",
+    "joins": f"WITH x0 AS NOT MATERIALIZED (SELECT * FROM public.t), {DOUBLED} SELECT count(*) FROM x21",
+    "lambdas": "SELECT list_transform(l, lambda x: list_transform(l, lambda y: x * y)) FROM (SELECT "
+               "list(range) AS l FROM range(100000))",
+    "reduce": "SELECT len(list_reduce(list(v), lambda x, y: x || y || x)) FROM public.t",
+    "levenshtein": "SELECT sum(levenshtein(v || '" + "ab" * 20000 + "', '" + "cd" * 20000 + "' || id)) "
+                   "FROM public.t",
+    "replace": "SELECT sum(len(replace('" + "x" * 40000 + "', 'x', v || '" + "y" * 40000 + "'))) FROM public.t",
+    "like": "SELECT count(*) FROM (SELECT '" + "a" * 5000 + "' || id AS s FROM public.t) WHERE s LIKE '"
+            + "%a_" * 40 + "b'",
+    "kept": "SELECT max(range, 900000) FROM range(3000) GROUP BY range",
+    "cube": "SELECT count(*) FROM public.t GROUP BY CUBE (" + ", ".join(f"id % {i}" for i in range(2, 17)) + ")",
+    "windows": "SELECT sum(mode(id) OVER (ORDER BY id ROWS BETWEEN 100000000 PRECEDING AND CURRENT ROW "
+               "EXCLUDE TIES)) FROM (SELECT a.id FROM public.t a, range(300) b)",
+    "recursion": "WITH RECURSIVE x AS (SELECT v AS s, 1 AS n FROM public.t UNION ALL SELECT s || s, n + 1 FROM x "
+                 "WHERE n < 40) SELECT max(len(s)) FROM x",
+}
+
+
+@pytest.mark.parametrize("name", HUNGRY)
+def test_what_nothing_bounds_from_within_is_killed(shop, source, db, name):
+    """Each of them grew to gigabytes, or ran on past its time, in the service's own process."""
+    most, over, ours = [0], threading.Event(), []
+
+    def resident():
+        with open(f"/proc/{shop.process.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) / 1024
+
+    def watch():
+        while not over.wait(0.005):
+            most[0] = max([most[0], *children(shop).values()])
+            ours.append(resident())
+    before = resident()
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    began = time.monotonic()
+    status, j = post(shop, {"sql": HUNGRY[name], "timeout_ms": 3000, "limit": 5})
+    took = time.monotonic() - began
+    over.set()
+    thread.join()
+    assert status in (413, 504), (status, str(j)[:300])
+    assert re.search("memory|ended after 3000 ms|larger", j["detail"]), j
+    assert took < 3 + 2 * SLOW, took
+    assert most[0] > 0 and children(shop) == {} and traces(shop) == []
+    if not SANITIZED:
+        assert most[0] < 600, most[0]  # 256 MB, 64 MB more, and what one tick can add
+        assert max(ours) - before < 200, (before, max(ours))
+    source.script("INSERT INTO t VALUES (9005, 'later')", db)
     wait_caught_up(shop, source, db)
-    assert shop.stop() == 0
-    assert not os.path.exists(shop.duck + ".wal")
-    assert_equal_duckdb(source, db, shop.duck, "public.t")
+    assert rows(shop, "SELECT v FROM public.t WHERE id = 9005") == [["later"]]
+    assert rows(shop, "SELECT [v] FROM public.t WHERE id = 9005") == [["[later]"]]
+    assert " warn " not in shop.log(), shop.log()[-2000:]
+
+
+def test_the_same_answers_from_a_process_of_its_own(shop, source, db):
+    """Rows, names, types, errors and limits, and each commit at once."""
+    for sql in ("SELECT * FROM public.t ORDER BY id", "SELECT count(*), sum(id), min(v) FROM public.t",
+                "DESCRIBE public.t", "SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY ALL"):
+        here = ask(shop, sql)
+        apart = ask(shop, f"WITH RECURSIVE none AS (SELECT 1 AS x UNION ALL SELECT x FROM none WHERE false), "
+                    f"one AS ({sql}) FROM one" if not sql.startswith("DESC") else
+                    "SELECT * EXCLUDE (l) FROM (SELECT *, [1] AS l FROM (DESCRIBE public.t))")
+        assert apart["columns"] == here["columns"] and apart["truncated"] == here["truncated"]
+        assert sorted(map(str, apart["rows"])) == sorted(map(str, here["rows"]))
+    assert ask(shop, "SELECT [range] FROM range(10)", limit=3)["truncated"] is True
+    refused(shop, "SELECT [nothing] FROM public.t", 400, "nothing")
+    refused(shop, "SELECT ['x'::int]", 400, "Could not convert")
+    refused(shop, "SELECT [md5(a.range::VARCHAR)], md5(b.range::VARCHAR), md5(a.range::VARCHAR), "
+            "md5(a.range::VARCHAR) FROM range(1000) a, range(100) b", 413, "larger than 16 MB", limit=100000)
+    for i in range(10000, 10010):
+        source.script(f"INSERT INTO t VALUES ({i}, 'new')", db)
+        wait_caught_up(shop, source, db)
+        assert rows(shop, "SELECT max(id), [count(*)] FROM public.t") == [[i, f"[{i - 6999}]"]]
+
+
+def test_a_process_of_its_own_dies_with_the_service(shop):
+    slow = "SELECT [count(*)] FROM range(100000000000) a, range(1000) b"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(post, shop, {"sql": slow, "timeout_ms": 60000})
+        pid = wait_for("it runs", lambda: next(iter(children(shop)), None), 10)
+        shop.kill()
+        wait_for("it is gone", lambda: not os.path.exists(f"/proc/{pid}"), 5)
+        assert running.exception() is not None
+    shop.start().wait_live("public.t")
+    assert traces(shop) == []
+    assert rows(shop, "SELECT [count(*)] FROM public.t") == [["[3000]"]]
+
+
+@pytest.mark.parametrize("what", ["count(*)", "[count(*)]"])
+def test_a_client_that_leaves_ends_its_question(shop, what):
+    body = json.dumps({"sql": f"SELECT {what} FROM range(100000000000) a, range(1000) b", "timeout_ms": 60000})
+    socks = []
+    for _ in range(4):
+        s = socket.create_connection(("127.0.0.1", shop.port))
+        s.sendall(f"POST /v1/query HTTP/1.1\r\nHost: 127.0.0.1:{shop.port}\r\nContent-Type: application/json\r\n"
+                  f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        socks.append(s)
+    wait_for("all places are taken", lambda: post(shop, {"sql": "SELECT 1"})[0] == 429, 10)
+    for s in socks:
+        s.close()
+    wait_for("there is a place", lambda: post(shop, {"sql": "SELECT 1"})[0] == 200, 5)
+    wait_for("all are free", lambda: children(shop) == {}, 5)
 
 
 # --- values ---
@@ -534,7 +684,8 @@ def test_the_token_is_wanted(source, db, duck, penstock):
 
 # --- beside replication ---
 
-def test_one_commit_while_the_bank_works(source, db, duck, penstock):
+@pytest.mark.parametrize("where", ["here", "apart"])
+def test_one_commit_while_the_bank_works(source, db, duck, penstock, where):
     """Readers one after another: every answer is one commit, and the warehouse ends up equal."""
     source.script(SCHEMA, db)
     p = penstock(to_duckdb(source, db, duck)).start()
@@ -543,6 +694,8 @@ def test_one_commit_while_the_bank_works(source, db, duck, penstock):
     bank.start()
     sql = ("SELECT (SELECT sum(balance) FROM public.accounts), (SELECT count(*) FROM public.accounts), "
            "(SELECT min(tx) FROM public.marks), (SELECT max(tx) FROM public.marks)")
+    if where == "apart":
+        sql += ", [1]"
     greedy = "SELECT string_agg(a.note || b.note, ',') FROM public.accounts a, public.accounts b, range(50)"
     over = time.monotonic() + 8 * SLOW
     seen, highest, bad = 0, 0, 0
@@ -563,7 +716,7 @@ def test_one_commit_while_the_bank_works(source, db, duck, penstock):
             if status in (413, 503):
                 continue
             assert status == 200, (status, j)
-            total, count, low, high = j["rows"][0]
+            total, count, low, high = j["rows"][0][:4]
             assert (int(total), count, low) == (TOTAL, 300, high), (total, count, low, high)
             assert high >= highest
             seen, highest = seen + 1, high

@@ -8,6 +8,7 @@
 #include "util/clock.h"
 #include "wdk_fixture.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -268,12 +269,293 @@ static void test_desk(void **state)
     desk_free(v.desk);
 }
 
-int main(void)
+/* --- where a statement runs --- */
+
+static bool runs_apart(struct fixture *f, const char *sql)
+{
+    bool explain, apart = false;
+    struct buf run = {0};
+
+    if (!wdk_ask_guard(f->s, sql, &run, &explain, &apart, &f->err))
+        fail_msg("%s: %s", sql, f->err.message);
+    buf_free(&run);
+    return apart;
+}
+
+static void test_what_runs_here(void **state)
+{
+    static const char *const here[] = {
+        "SELECT * FROM shop.t",
+        "SELECT count(*), sum(id), max(id), min(ts) FROM shop.t WHERE v LIKE 'a%' AND id IN (1, 2)",
+        "SELECT upper(v) || '!' AS v, id FROM shop.t ORDER BY 1",
+        "SELECT id, string_agg(upper(v), ', ') FROM shop.t GROUP BY id HAVING count(*) > 1",
+        "SELECT len(list(v)) FROM shop.t",
+        "SELECT date_trunc('day', ts), count(DISTINCT v) FROM shop.t GROUP BY ALL",
+        "SELECT j->>'$.a.b', CAST(id AS VARCHAR) FROM shop.t",
+        "SELECT strftime(ts, '%Y-%m') AS m, avg(id) FROM shop.t GROUP BY m",
+        "SELECT t.id, w.id FROM shop.t JOIN shop.wide w USING (id) LEFT JOIN shop.t u USING (id)",
+        "SELECT id, row_number() OVER (PARTITION BY v ORDER BY ts), sum(id) OVER () FROM shop.t",
+        "WITH a AS (SELECT * FROM shop.t), b AS (SELECT * FROM a) SELECT count(*) FROM a JOIN b "
+        "USING (id)",
+        "SELECT max(hash(a.range, b.range)) FROM range(1000) a, range(1000) b",
+        "SELECT regexp_matches(v, '^a+$') FROM shop.t",
+        "SELECT sum(id), count(big) FROM shop.wide",
+        "SELECT max(id) FROM shop.wide",
+        "SELECT max(w.id) FROM shop.wide w",
+        "EXPLAIN ANALYZE SELECT max(id) FROM shop.t",
+        "FROM shop.t",
+        "VALUES (1, 'x')",
+        "DESCRIBE shop.t",
+        "SUMMARIZE shop.t",
+        "SHOW ALL TABLES",
+        "SELECT CASE WHEN id > 1 THEN 'x' ELSE v END, coalesce(v, 'none') FROM shop.t"};
+    static const char *const apart[] = {
+        "SELECT upper(big) FROM shop.wide", /* long text */
+        "SELECT max(big) FROM shop.wide",
+        "SELECT string_agg(big, '') FROM shop.wide",
+        "SELECT max(id), count(big) FROM shop.wide", /* what is named may go on under an alias */
+        "SELECT big AS x, upper(x) FROM shop.wide",
+        "SELECT upper(x) FROM (SELECT big AS x FROM shop.wide)",
+        "SELECT upper(b) FROM shop.wide AS w(a, b, c)",
+        "WITH w(a, b, c) AS (FROM shop.wide) SELECT upper(b) FROM w",
+        "SELECT upper(w.big) FROM shop.wide w",
+        "SELECT w::VARCHAR FROM shop.wide w",
+        "SELECT wide::VARCHAR FROM shop.wide",
+        "SELECT upper(COLUMNS('b.*')) FROM shop.wide",
+        "SELECT upper(#2) FROM shop.wide",
+        "SELECT upper(x) FROM main.view",
+        "SELECT l::VARCHAR FROM shop.wide", /* a list */
+        "SELECT upper(string_agg(v, ',')) FROM shop.t",
+        "SELECT string_agg(s, ',') FROM (SELECT string_agg(v, ',') AS s FROM shop.t)",
+        "SELECT list(id) OVER () FROM shop.t",
+        "SELECT mode(id) OVER (ORDER BY id) FROM shop.t",
+        "SELECT sum(id) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING EXCLUDE TIES) FROM shop.t",
+        "SELECT count(DISTINCT id) OVER (ORDER BY id) FROM shop.t",
+        "SELECT max(id, 100000) FROM shop.t GROUP BY v",
+        "SELECT arg_max(id, id, 100000) FROM shop.t GROUP BY v",
+        "SELECT [id] FROM shop.t",
+        "SELECT {a: v, b: v} FROM shop.t",
+        "SELECT MAP {1: 2}",
+        "SELECT list_transform([1, 2], lambda x: x + 1)",
+        "SELECT unnest([1, 2])",
+        "SELECT replace(v, 'a', 'aaaa') FROM shop.t",
+        "SELECT levenshtein(v, v) FROM shop.t",
+        "SELECT v LIKE '%a%a%a%a%a%a' FROM shop.t",
+        "SELECT v LIKE v FROM shop.t",
+        "SELECT v NOT ILIKE '_____' FROM shop.t",
+        "SELECT v GLOB '*a*a*a*a*a*' FROM shop.t",
+        "SELECT regexp_matches(v, v) FROM shop.t",
+        "SELECT j->'$..*' FROM shop.t",
+        "SELECT * FROM json_each('[1]')",
+        "WITH RECURSIVE x AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM x WHERE a < 9) FROM x",
+        "FROM (PIVOT shop.t ON v IN ('a') USING sum(id))",
+        "SELECT v, id, ts FROM shop.t GROUP BY CUBE (v, id, ts, j, v || '1')",
+        "SELECT main.mine(1)",
+        "SELECT * FROM (SELECT *, * FROM (SELECT *, * FROM (SELECT *, * FROM (SELECT *, * FROM "
+        "(SELECT *, * FROM shop.t)))))",
+        "FROM shop.t, shop.t, shop.t, shop.t, shop.t, shop.t, shop.t, shop.t, shop.t",
+        "SELECT 1 UNION SELECT 1 UNION SELECT 1 UNION SELECT 1 UNION SELECT 1 UNION SELECT 1"};
+    struct fixture *f = *state;
+    int i;
+
+    exec(f, "CREATE SCHEMA shop");
+    exec(f, "CREATE TABLE shop.t (id INTEGER, v VARCHAR, ts TIMESTAMP, j JSON)");
+    exec(f, "CREATE TABLE shop.wide (id INTEGER, big VARCHAR, l VARCHAR[])");
+    exec(f, "INSERT INTO shop.t SELECT range, 'v' || range, '2026-01-01', '{}' FROM range(9)");
+    exec(f, "INSERT INTO shop.wide VALUES (1, repeat('x', 100000), ['a'])");
+    exec(f, "CREATE VIEW main.view AS SELECT 'x' AS x");
+    exec(f, "CREATE MACRO main.mine(x) AS x + 1");
+    for (i = 0; i < LEN(here); i++) {
+        if (runs_apart(f, here[i]))
+            fail_msg("%s: runs apart", here[i]);
+    }
+    for (i = 0; i < LEN(apart); i++) {
+        if (!runs_apart(f, apart[i]))
+            fail_msg("%s: runs here", apart[i]);
+    }
+}
+
+/* --- in a process of its own --- */
+
+#define APART "[len([1, 2])]" /* what makes a statement run apart */
+
+static void no_trace(struct fixture *f)
+{
+    DIR *d = opendir(f->dir);
+    struct dirent *e;
+
+    while ((e = readdir(d)) != NULL) {
+        if (strstr(e->d_name, ".penstock-ask-") != NULL || strstr(e->d_name, ".ask-") != NULL)
+            fail_msg("%s is left", e->d_name);
+    }
+    closedir(d);
+}
+
+/* It sees what is committed, and only that; the log grows on meanwhile. */
+static void test_apart_sees_the_last_commit(void **state)
+{
+    struct fixture *f = *state;
+    char json[100], sql[100];
+    int i;
+
+    exec(f, "CREATE TABLE main.t AS SELECT 0 AS id");
+    for (i = 1; i < 20; i++) {
+        snprintf(sql, sizeof(sql), "INSERT INTO main.t VALUES (%d)", i);
+        exec(f, sql);
+        snprintf(json, sizeof(json), "\"rows\":[[\"[2]\",%d]],\"truncated\":false}", i);
+        if (strstr(buf_cstr(&ask(f, "SELECT " APART ", max(id) FROM main.t")->json), json) == NULL)
+            fail_msg("%s: not in %s", json, buf_cstr(&ask(f, "SELECT 1")->json));
+    }
+    ends(f, "SELECT " APART ", nothing FROM main.t", ASK_FAILED, "nothing");
+    ends(f, "SELECT " APART ", 'x'::INTEGER", ASK_FAILED, "Could not convert");
+    ends(f, "SELECT " APART ", count(DISTINCT hash(range)) FROM range(1000000000)", ASK_TOO_LARGE,
+         "memory");
+    no_trace(f);
+    /* What is not committed does not count; what keeps the checkpoint away is said. */
+    exec(f, "INSERT INTO main.t VALUES (20)");
+    assert_true(ops->begin(f->s, &f->err));
+    exec(f, "INSERT INTO main.t VALUES (99)");
+    exec(f, "DELETE FROM main.t WHERE id = 20");
+    assert_non_null(
+        strstr(buf_cstr(&ask(f, "SELECT " APART ", max(id) FROM main.t")->json), ",20]"));
+    ops->rollback(f->s);
+    timeout_ms = 700;
+    pthread_mutex_lock(&f->w->upkeep);
+    ends(f, "SELECT " APART ", max(id) FROM main.t", ASK_BUSY, "ask again");
+    pthread_mutex_unlock(&f->w->upkeep);
+    timeout_ms = 20000;
+}
+
+/* What cannot be interrupted is killed; what grows too. */
+static void test_apart_limits(void **state)
+{
+    static const char *const memory[] = {
+        "SELECT sum(len(s || range)) FROM (SELECT string_agg(range::VARCHAR, '') AS s FROM "
+        "range(200000)), range(3000), (SELECT " APART ")",
+        "WITH a AS (SELECT 'xxxxxxxxxxxxxxxx' AS s), b AS (SELECT s||s||s||s||s||s||s||s AS s FROM "
+        "a), c AS (SELECT s||s||s||s||s||s||s||s AS s FROM b), d AS (SELECT s||s||s||s||s||s||s||s "
+        "AS s FROM c), e AS (SELECT s||s||s||s||s||s||s||s AS s FROM d) SELECT len(s||s||s||s||s||s"
+        "||s||range) FROM e, range(100000)"};
+    struct fixture *f = *state;
+    int64_t began;
+    int i;
+
+    timeout_ms = 20000;
+    for (i = 0; i < LEN(memory); i++)
+        ends(f, memory[i], ASK_TOO_LARGE, "memory");
+    timeout_ms = 500;
+    began = clock_mono_ms();
+    ends(f, "SELECT " APART ", count(*) FROM range(100000000000) a, range(1000) b", ASK_TIMEOUT,
+         "after 500 ms");
+    ends(f, "SELECT repeat_row('a'), 1", ASK_FAILED, "repeat_row");
+    ends(f,
+         "SELECT sum(levenshtein(s || range, range || s)) FROM (SELECT string_agg(range::VARCHAR, "
+         "'') AS s FROM range(20000)), range(1000)",
+         ASK_TIMEOUT, "after 500 ms");
+    assert_true(clock_mono_ms() - began < 10000);
+    timeout_ms = 20000;
+    no_trace(f);
+}
+
+struct checkpointer {
+    struct fixture *f;
+    atomic_bool over;
+};
+
+static void *checkpoint_on(void *arg)
+{
+    struct checkpointer *c = arg;
+    struct error err = {0};
+    struct session *s = NULL;
+
+    assert_true(ops->connect(c->f->w, "checkpoint", &s, &err));
+    while (!atomic_load(&c->over)) {
+        ops->exec(s, "INSERT INTO main.t VALUES (1)", NULL, &err);
+        ops->exec(s, "CHECKPOINT", NULL, &err); /* not asked for by upkeep: it heeds nobody */
+        clock_sleep_ms(20);
+    }
+    ops->disconnect(s);
+    return NULL;
+}
+
+/* A checkpoint in between may write over what is read: no answer rather than a wrong one. */
+static void test_apart_notices_a_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    struct checkpointer c = {.f = f};
+    pthread_t thread;
+
+    timeout_ms = 20000;
+    exec(f, "CREATE TABLE main.t AS SELECT 0 AS id");
+    assert_int_equal(pthread_create(&thread, NULL, checkpoint_on, &c), 0);
+    ends(f, "SELECT " APART ", sum(hash(range)) FROM range(300000000)", ASK_BUSY,
+         "write its log away");
+    atomic_store(&c.over, true);
+    pthread_join(thread, NULL);
+}
+
+/* Upkeep waits for it, and calls it back where the log has grown too far. */
+static void test_apart_and_upkeep(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    int i, full = 0;
+
+    timeout_ms = 20000;
+    exec(f, "CREATE TABLE main.t (v VARCHAR)");
+    atomic_store(&f->w->apart, 1); /* as if one were at it */
+    for (i = 0; i < 200 && !atomic_load(&f->w->recalled); i++) {
+        exec(f, "INSERT INTO main.t SELECT repeat('x', 1000) || range FROM range(2000)");
+        assert_true(ops->maintain(f->s, false, &f->err));
+        assert_int_equal(stat(f->w->wal_path, &st), 0);
+        full += wdk_wants_pause(f->w);
+    }
+    assert_true(atomic_load(&f->w->recalled));
+    assert_true(full > 0 && full < i); /* new ones waited before */
+    assert_in_range(st.st_size, 250 << 20, 300 << 20);
+    atomic_store(&f->w->pause_until_ms, 0);
+    ends(f, "SELECT " APART, ASK_BUSY, "write its log away");
+    atomic_store(&f->w->apart, 0);
+    atomic_store(&f->w->recalled, false);
+    assert_true(ops->maintain(f->s, false, &f->err));
+    assert_true(stat(f->w->wal_path, &st) != 0 || st.st_size == 0);
+}
+
+/* What a process that was killed left is removed when the file is opened again. */
+static void test_apart_leftovers(void **state)
+{
+    struct fixture *f = *state;
+    char name[200], temp[200];
+
+    snprintf(name, sizeof(name), "%s.penstock-ask-12345", f->file);
+    snprintf(temp, sizeof(temp), "%s.tmp.ask-3", f->file);
+    exec(f, "CREATE TABLE main.t AS SELECT 7 AS id");
+    shut(f);
+    assert_int_equal(link(f->file, name), 0);
+    assert_int_equal(mkdir(temp, 0700), 0);
+    reopen(f);
+    no_trace(f);
+    answers(f, "SELECT id FROM main.t", "7");
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_answers), TEST(test_refusals), TEST(test_closed_in),
-        TEST(test_limits),  TEST(test_desk),     TEST(test_readers_and_the_log),
+        TEST(test_answers),
+        TEST(test_refusals),
+        TEST(test_closed_in),
+        TEST(test_limits),
+        TEST(test_desk),
+        TEST(test_readers_and_the_log),
+        TEST(test_what_runs_here),
+        TEST(test_apart_sees_the_last_commit),
+        TEST(test_apart_limits),
+        TEST(test_apart_notices_a_checkpoint),
+        TEST(test_apart_and_upkeep),
+        TEST(test_apart_leftovers),
     };
 
+    if (argc == 2 && strcmp(argv[1], WAREHOUSE_APART) == 0)
+        return warehouse_duckdb_apart();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

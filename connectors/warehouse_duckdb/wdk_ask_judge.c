@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a statement may run. DuckDB can be interrupted only between two vectors of 2048 rows, and
+ * not at all while it plans: what a statement takes inside one vector, or before the first, nothing
+ * can bound from within the process. So a statement runs in the instance that the service itself
+ * works in only if its syntax tree shows that this is little; every other one goes to a process of
+ * its own (wdk_apart.c), which can be killed. Little is:
+ *
+ *   planning   few queries, tables and stars, nothing recursive: no doubling gets far;
+ *   values     functions whose results have a fixed size, of a list; those that copy text (upper,
+ *              ||, string_agg, ...) only if a vector of the longest text that the columns named
+ *              hold, through all of them, stays below VECTOR_BYTES;
+ *   time       patterns that are constants with few wildcards (LIKE walks back and forth).
+ *
+ * A function that no list has is not little: a wrong guess costs some milliseconds, no more.
+ */
+#include "util/log.h"
+#include "util/mem.h"
+#include "warehouse_duckdb/wdk.h"
+#include "warehouse_duckdb/wdk_tree.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_QUERIES = 8, MAX_TABLES = 8, MAX_STARS = 8, MAX_NODES = 20000 };
+enum { MAX_WILDCARDS = 4, MAX_GROUPINGS = 16 };
+enum { VECTOR_ROWS = 2048, LEAST_BYTES = 64 };
+/* So many times the length of what they are given: a BLOB's bytes as \xAA, a format's %c. */
+enum { CAST_TEXT = 4, TIME_TEXT = 16 };
+#define VECTOR_BYTES (64.0 * 1024 * 1024)
+#define UNKNOWN_BYTES 1e12 /* no statistics, or a nested type */
+
+/* Their results have a fixed size, whatever their arguments. */
+static const char *const fixed[] = {
+    /* operators */
+    "+", "-", "*", "/", "//", "%", "**", "^", "&", "|", "~", "<<", ">>", "^@",
+    /* of text */
+    "prefix", "suffix", "starts_with", "ends_with", "contains", "position", "strpos", "instr",
+    "length", "len", "strlen", "char_length", "character_length", "octet_length", "bit_length",
+    "ascii", "ord", "unicode", "hash", "md5", "sha1", "sha256", "typeof",
+    /* numbers */
+    "abs", "sign", "ceil", "ceiling", "floor", "round", "trunc", "sqrt", "cbrt", "exp", "ln", "log",
+    "log2", "log10", "pow", "power", "mod", "fmod", "divide", "add", "subtract", "multiply", "sin",
+    "cos", "tan", "asin", "acos", "atan", "atan2", "pi", "radians", "degrees", "isnan", "isinf",
+    "isfinite", "random", "uuid", "gen_random_uuid", "even", "factorial", "gcd", "lcm", "xor",
+    /* times */
+    "date_trunc", "datetrunc", "date_part", "datepart", "date_diff", "datediff", "date_sub",
+    "datesub", "date_add", "year", "month", "day", "hour", "minute", "second", "millisecond",
+    "microsecond", "nanosecond", "epoch", "epoch_ms", "epoch_us", "epoch_ns", "quarter", "week",
+    "weekofyear", "yearweek", "dayofweek", "weekday", "isodow", "isoyear", "dayofyear",
+    "dayofmonth", "last_day", "make_date", "make_time", "make_timestamp", "make_timestamptz",
+    "to_timestamp", "now", "today", "current_date", "current_time", "current_timestamp",
+    "get_current_timestamp", "get_current_time", "transaction_timestamp", "time_bucket", "age",
+    "century", "decade", "millennium", "era", "julian", "timezone", "timezone_hour",
+    "timezone_minute", "to_years", "to_months", "to_weeks", "to_days", "to_hours", "to_minutes",
+    "to_seconds", "to_milliseconds", "to_microseconds", "monthname", "dayname",
+    /* aggregates */
+    "count", "count_star", "count_if", "countif", "sum", "sum_no_overflow", "fsum", "kahan_sum",
+    "avg", "mean", "favg", "product", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor",
+    "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp",
+    "approx_count_distinct", "corr", "covar_pop", "covar_samp", "entropy", "skewness", "kurtosis",
+    "kurtosis_pop", "regr_slope", "regr_intercept", "regr_count", "regr_r2", "sem", "version", NULL};
+
+/* What runs over windows in a time that does not grow with the frame. */
+static const char *const windows[] = {
+    "row_number", "rank",  "dense_rank",  "rank_dense", "percent_rank", "cume_dist", "ntile",
+    "count",      "sum",   "avg",         "min",        "max",          "lag",       "lead",
+    "count_star", "first", "first_value", "last_value", "nth_value",    NULL};
+
+/* Their results may be text, but are no longer than their arguments together. */
+static const char *const copying[] = {
+    "lower", "upper", "lcase", "ucase", "trim", "ltrim", "rtrim", "substring", "substr", "left",
+    "right", "reverse", "split_part", "nullif", "ifnull", "if", "greatest", "least",
+    "min", "max", "first", "last", "any_value", "arbitrary", "arg_min", "arg_max", "argmin",
+    "argmax", "min_by", "max_by", "median", "mode", "quantile_cont", "quantile_disc", "lag", "lead",
+    "first_value", "last_value", "nth_value", "regexp_extract", "json_extract", "->", "->>",
+    "json_extract_string", "json_extract_path", "json_extract_path_text", "json_array_length",
+    "json_type", "json_valid", "strptime", "try_strptime", NULL};
+
+/* With one argument more they keep the first N of each group, and make room for them at once. */
+static const char *const of_one[] = {"min", "max", NULL};
+static const char *const of_two[] = {"arg_min", "arg_max", "argmin", "argmax",
+                                     "min_by",  "max_by",  NULL};
+
+/* They put their arguments one behind another: several in a row double. */
+static const char *const growing[] = {"||", "concat", "concat_ws", NULL};
+
+/* Aggregates whose result is all that they were given. */
+static const char *const gathering[] = {"string_agg", "group_concat",     "listagg",
+                                        "list",       "array_agg",        "json_group_array",
+                                        "histogram",  "json_group_object", NULL};
+
+static const char *const patterns[] = {"~~",           "!~~",           "~~*",
+                                       "!~~*",         "~~~",           "like_escape",
+                                       "ilike_escape", "not_like_escape", "not_ilike_escape",
+                                       NULL};
+static const char *const regular[] = {"regexp_matches", "regexp_full_match", "regexp_extract",
+                                      NULL};
+/* With a wildcard in the path they return each part and the parts of each part. */
+static const char *const paths[] = {"json_extract",      "json_extract_string",    "->", "->>",
+                                    "json_extract_path", "json_extract_path_text", NULL};
+
+/* Functions in FROM that make rows from a value, of whatever size. */
+static const char *const takers[] = {"json_each", "json_tree", "unnest", NULL};
+
+static const char *const classes[] = {"COLUMN_REF",
+                                      "CONSTANT",
+                                      "COMPARISON",
+                                      "CONJUNCTION",
+                                      "CAST",
+                                      "CASE",
+                                      "OPERATOR",
+                                      "BETWEEN",
+                                      "SUBQUERY",
+                                      "STAR",
+                                      "FUNCTION",
+                                      "WINDOW",
+                                      NULL};
+
+static const char *const fixed_types[] = {
+    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
+    "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "DATE", "TIME", "TIME_NS",
+    "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS",
+    "TIME WITH TIME ZONE", "INTERVAL", "UUID", "ENUM", NULL};
+
+struct judge {
+    struct session *s;
+    const char *why; /* it must run apart; NULL: not yet */
+    int nodes, queries, tables, stars, copies, grows;
+    bool renames;
+    double literal;       /* bytes of the longest constant */
+    /* Sets of names in lower case. A column can go on under an alias: what is named anywhere counts,
+     * and all columns do (stars) where they get other names at once or a row is named whole. */
+    json_t *named_tables, *named_columns, *last_names, *rows;
+    struct error *err;
+};
+
+static void apart(struct judge *j, const char *why)
+{
+    if (j->why == NULL)
+        j->why = why;
+}
+
+static void add_name(json_t *set, const char *name)
+{
+    char *lower = mem_strdup(name), *p;
+
+    for (p = lower; *p != '\0'; p++)
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+    json_object_set_new(set, lower, json_true());
+    mem_free(lower);
+}
+
+/* The constant that a pattern is; NULL if it is none. */
+static const char *constant(const json_t *node)
+{
+    return strcmp(tree_text(node, "class"), "CONSTANT") == 0
+               ? json_string_value(json_object_get(json_object_get(node, "value"), "value"))
+               : NULL;
+}
+
+static void judge_pattern(struct judge *j, const json_t *children, bool wildcards)
+{
+    const char *p = constant(json_array_get(children, 1));
+    int n = 0;
+
+    if (p == NULL) {
+        apart(j, "a pattern that is no constant");
+        return;
+    }
+    for (; *p != '\0'; p++)
+        n += *p == '%' || *p == '*' || *p == '?' || *p == '_';
+    if (wildcards && n > MAX_WILDCARDS)
+        apart(j, "a pattern with many wildcards");
+}
+
+static void judge_path(struct judge *j, const json_t *children)
+{
+    const json_t *path = json_array_get(children, 1);
+    const char *p = constant(path);
+
+    if (strcmp(tree_text(path, "class"), "CONSTANT") != 0 || (p != NULL && strchr(p, '*') != NULL))
+        apart(j, "a path with wildcards");
+}
+
+static void judge_arguments(struct judge *j, const char *name, const json_t *children)
+{
+    size_t n = json_array_size(children);
+
+    if (tree_listed(patterns, name) || tree_listed(regular, name))
+        judge_pattern(j, children, tree_listed(patterns, name));
+    if (tree_listed(paths, name))
+        judge_path(j, children);
+    if ((tree_listed(of_one, name) && n > 1) || (tree_listed(of_two, name) && n > 2))
+        apart(j, "an aggregate that keeps several values");
+}
+
+/* Others are computed anew for each row of the frame. */
+static void judge_window(struct judge *j, const json_t *node)
+{
+    if (!tree_listed(windows, tree_text(node, "function_name")) ||
+        strcmp(tree_text(node, "exclude_clause"), "NO_OTHER") != 0 ||
+        json_is_true(json_object_get(node, "distinct")) ||
+        json_array_size(json_object_get(node, "arg_orders")) > 0)
+        apart(j, "a window function of a rare kind");
+}
+
+/* in_copy: what it returns is copied by what stands around it. Returns that for its arguments. */
+static bool judge_function(struct judge *j, const json_t *node, bool in_copy)
+{
+    const char *name = tree_text(node, "function_name");
+
+    judge_arguments(j, name, json_object_get(node, "children"));
+    if (tree_listed(growing, name))
+        j->grows++;
+    if (tree_listed(growing, name) || tree_listed(copying, name)) {
+        j->copies++;
+        return true;
+    }
+    if (strcasecmp(name, "strftime") == 0) {
+        j->copies += TIME_TEXT;
+    } else if (tree_listed(gathering, name)) {
+        j->copies++;
+        if (in_copy || j->queries > 1)
+            apart(j, "an aggregate whose result is copied");
+    } else if (!tree_listed(fixed, name) && !tree_listed(patterns, name) &&
+               !tree_listed(regular, name)) {
+        apart(j, "a function that may make large values");
+    }
+    return false;
+}
+
+static void judge_constant(struct judge *j, const json_t *node)
+{
+    const char *s = constant(node);
+
+    if (s != NULL && (double)strlen(s) > j->literal)
+        j->literal = (double)strlen(s);
+}
+
+static bool judge_expression(struct judge *j, const json_t *node, const char *class, bool in_copy)
+{
+    const json_t *names = json_object_get(node, "column_names"), *each;
+    size_t i;
+
+    if (!tree_listed(classes, class))
+        apart(j, "an expression of a rare kind");
+    if (strcmp(class, "FUNCTION") == 0)
+        return judge_function(j, node, in_copy);
+    if (strcmp(class, "WINDOW") == 0)
+        judge_window(j, node);
+    else if (strcmp(class, "STAR") == 0)
+        j->stars++;
+    else if (strcmp(class, "CONSTANT") == 0)
+        judge_constant(j, node);
+    else if (strcmp(class, "CAST") == 0 &&
+             !tree_listed(fixed_types, tree_text(json_object_get(node, "cast_type"), "id"))) {
+        j->copies += CAST_TEXT;
+        return true;
+    }
+    json_array_foreach(names, i, each) add_name(i + 1 < json_array_size(names) ? j->named_columns : j->last_names, json_string_value(each));
+    return in_copy;
+}
+
+static void walk(struct judge *j, const json_t *node, bool in_copy);
+
+static void judge_source(struct judge *j, const json_t *node, const char *type)
+{
+    const json_t *function = json_object_get(node, "function");
+
+    if (strcmp(type, "BASE_TABLE") == 0) {
+        j->tables++;
+        add_name(j->named_tables, tree_text(node, "table_name"));
+        add_name(j->rows, tree_text(node, *tree_text(node, "alias") ? "alias" : "table_name"));
+    } else if (strcmp(type, "PIVOT") == 0 || strcmp(type, "RECURSIVE_CTE_NODE") == 0) {
+        apart(j, "a query of a rare kind");
+    } else if (strcmp(type, "TABLE_FUNCTION") == 0 &&
+               tree_listed(takers, tree_text(function, "function_name"))) {
+        apart(j, "a function that takes values to pieces");
+    } else if (strstr(type, "_NODE") != NULL) {
+        j->queries++;
+        if (json_array_size(json_object_get(node, "group_sets")) > MAX_GROUPINGS)
+            apart(j, "many groupings");
+    }
+}
+
+static void walk_object(struct judge *j, const json_t *node, bool in_copy)
+{
+    const char *class = tree_text(node, "class"), *type = tree_text(node, "type"), *key;
+    const json_t *each;
+
+    if (*class != '\0')
+        in_copy = judge_expression(j, node, class, in_copy);
+    else
+        judge_source(j, node, type);
+    j->renames |= json_array_size(json_object_get(node, "column_name_alias")) > 0 ||
+                  json_array_size(json_object_get(node, "aliases")) > 0;
+    json_object_foreach((json_t *)node, key, each)
+    {
+        /* Its own name is on a list already; its arguments are judged. */
+        if (strcmp(type, "TABLE_FUNCTION") == 0 && strcmp(key, "function") == 0)
+            walk(j, json_object_get(each, "children"), false);
+        else
+            walk(j, each, in_copy);
+    }
+}
+
+static void walk(struct judge *j, const json_t *node, bool in_copy)
+{
+    const json_t *each;
+    size_t i;
+
+    if (j->why != NULL)
+        return;
+    if (++j->nodes > MAX_NODES || j->queries > MAX_QUERIES || j->tables > MAX_TABLES ||
+        j->stars > MAX_STARS)
+        apart(j, "many parts");
+    else if (json_is_object(node))
+        walk_object(j, node, in_copy);
+    else
+        json_array_foreach(node, i, each) walk(j, each, in_copy);
+}
+
+/* --- how long the text is that a statement can meet --- */
+
+/* Of a path like t.struct.field any part may be the column. */
+static bool is_named(const struct judge *j, const char *column)
+{
+    return json_object_get(j->named_columns, column) != NULL ||
+           json_object_get(j->last_names, column) != NULL;
+}
+
+static bool names_all(const struct judge *j)
+{
+    const char *row;
+    json_t *each;
+
+    json_object_foreach(j->rows, row, each)
+    {
+        if (json_object_get(j->last_names, row) != NULL)
+            return true;
+    }
+    return j->stars > 0 || j->renames;
+}
+
+/* "[Min: .., Max: .., Has Unicode: false, Max String Length: 7]..."; no value may imitate it. */
+static double length_of(const char *stats)
+{
+    static const char sign[] = ", Max String Length: ";
+    const char *at = NULL, *next = stats;
+
+    while (next != NULL && (next = strstr(next, sign)) != NULL) {
+        next += strlen(sign);
+        at = next;
+    }
+    return at == NULL ? UNKNOWN_BYTES : strtod(at, NULL);
+}
+
+static bool longest_of(struct judge *j, const char *schema, const char *table, const char *column,
+                       double *longest)
+{
+    struct arena *a = arena_new("ask");
+    struct buf sql = {0};
+    struct rowset r;
+    bool ok;
+
+    buf_puts(&sql, "SELECT stats(");
+    buf_sql_ident(&sql, column);
+    buf_puts(&sql, ")::VARCHAR FROM ");
+    buf_sql_ident(&sql, schema);
+    buf_puts(&sql, ".");
+    buf_sql_ident(&sql, table);
+    buf_puts(&sql, " LIMIT 1");
+    ok = wdk_query(j->s, a, buf_cstr(&sql), &r, j->err);
+    if (ok && r.nrows > 0)
+        *longest = fmax(*longest, length_of(rowset_get(&r, 0, 0)));
+    buf_free(&sql);
+    arena_free(a);
+    return ok;
+}
+
+/* Text columns of all tables with such a name, in whichever schema; views hold anything. */
+static void list_columns(const struct judge *j, struct buf *sql)
+{
+    const char *name;
+    json_t *each;
+
+    buf_puts(sql, "SELECT c.schema_name, c.table_name, c.column_name, lower(c.column_name), "
+                  "c.data_type, v.view_name FROM duckdb_columns() c LEFT JOIN duckdb_views() v ON "
+                  "v.database_name = c.database_name AND v.schema_name = c.schema_name AND "
+                  "v.view_name = c.table_name WHERE NOT c.internal AND c.database_name = "
+                  "'" WDK_DATABASE "' AND lower(c.table_name) IN (''");
+    json_object_foreach(j->named_tables, name, each)
+    {
+        buf_puts(sql, ", ");
+        buf_sql_string(sql, name);
+    }
+    buf_puts(sql, ")");
+}
+
+static bool longest_text(struct judge *j, double *longest)
+{
+    struct arena *a = arena_new("ask");
+    struct buf sql = {0};
+    struct rowset r;
+    const char *type;
+    bool ok, all = names_all(j);
+    int i;
+
+    *longest = fmax(j->literal, LEAST_BYTES);
+    list_columns(j, &sql);
+    ok = wdk_query(j->s, a, buf_cstr(&sql), &r, j->err);
+    for (i = 0; ok && i < r.nrows; i++) {
+        type = rowset_get(&r, i, 4);
+        if (rowset_get(&r, i, 5) != NULL)
+            *longest = UNKNOWN_BYTES;
+        else if ((!all && !is_named(j, rowset_get(&r, i, 3))) || tree_listed(fixed_types, type) ||
+                 strncmp(type, "DECIMAL(", 8) == 0 || strncmp(type, "ENUM(", 5) == 0)
+            continue;
+        else if (strcmp(type, "VARCHAR") != 0 && strcmp(type, "JSON") != 0 &&
+                 strcmp(type, "BLOB") != 0)
+            *longest = UNKNOWN_BYTES;
+        else
+            ok = longest_of(j, rowset_get(&r, i, 0), rowset_get(&r, i, 1), rowset_get(&r, i, 2),
+                            longest);
+    }
+    buf_free(&sql);
+    arena_free(a);
+    return ok;
+}
+
+/* grows of them shared out over the queries, each of which works on what the one inside made. */
+static double growth(const struct judge *j)
+{
+    double n = fmax(j->queries, 1);
+
+    return pow(1 + j->grows / n, n);
+}
+
+static bool judge_copies(struct judge *j)
+{
+    double longest = 0;
+
+    if (j->why != NULL || j->copies == 0)
+        return true;
+    if (!longest_text(j, &longest))
+        return false;
+    if (VECTOR_ROWS * (j->copies + 1) * growth(j) * longest > VECTOR_BYTES)
+        apart(j, "copies of long text");
+    return true;
+}
+
+bool wdk_ask_judge(struct session *s, const void *tree, bool *runs_apart, struct error *err)
+{
+    struct judge j = {.s = s, .err = err};
+    bool ok;
+
+    j.named_tables = json_object();
+    j.named_columns = json_object();
+    j.last_names = json_object();
+    j.rows = json_object();
+    walk(&j, tree, false);
+    ok = judge_copies(&j);
+    *runs_apart = j.why != NULL;
+    if (ok && *runs_apart)
+        log_debug("a query runs in a process of its own because of %s", j.why);
+    json_decref(j.named_tables);
+    json_decref(j.named_columns);
+    json_decref(j.last_names);
+    json_decref(j.rows);
+    return ok;
+}
