@@ -28,8 +28,9 @@
 #include <unistd.h>
 
 #define TICK_MS 5
-#define AGAIN_MS 20    /* between two tries to make a checkpoint */
-#define GRACE_MS 250   /* past its time: it ends itself, with better words */
+#define READERS_MS 500
+#define AGAIN_MS 20  /* between two tries to make a checkpoint */
+#define GRACE_MS 250 /* past its time: it ends itself, with better words */
 #define RESIDENT_MORE ((int64_t)64 << 20)
 #define HEAD_MAX 64
 #define TEMP_NAME ".ask-"
@@ -74,6 +75,8 @@ static bool settle(struct apart *a, struct session *s)
             if (!wdk_gives_way(a->err))
                 return error_prefix(a->err, "The warehouse cannot be read now");
         }
+        /* Readers keep it away, too: no new ones, or they would for ever. */
+        atomic_store(&w->pause_until_ms, clock_mono_ms() + READERS_MS);
         if (over(a))
             return error_set(a->err, ERROR_RETRY,
                              "The warehouse is at work in a transaction that this kind of query "
@@ -88,12 +91,12 @@ static int request_file(const struct apart *a, struct error *err)
 {
     const struct warehouse *w = a->w;
     int64_t left = a->deadline_ms - clock_mono_ms();
-    json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "path", w->path,
-                          "temp", a->temp, "sql", a->q->sql, "memory", (json_int_t)w->memory_limit,
-                          "threads", (json_int_t)w->threads, "rows", (json_int_t)a->q->max_rows,
-                          "bytes", (json_int_t)a->q->max_bytes, "timeout_ms",
-                          (json_int_t)a->q->timeout_ms, "left_ms", (json_int_t)(left > 1 ? left : 1),
-                          "parent", (json_int_t)getpid());
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "path", w->path, "temp",
+                  a->temp, "sql", a->q->sql, "memory", (json_int_t)w->memory_limit, "threads",
+                  (json_int_t)w->threads, "rows", (json_int_t)a->q->max_rows, "bytes",
+                  (json_int_t)a->q->max_bytes, "timeout_ms", (json_int_t)a->q->timeout_ms,
+                  "left_ms", (json_int_t)(left > 1 ? left : 1), "parent", (json_int_t)getpid());
     int fd = memfd_create("penstock-query", MFD_CLOEXEC);
     bool ok = fd >= 0 && j != NULL && json_dumpfd(j, fd, JSON_COMPACT) == 0 &&
               lseek(fd, 0, SEEK_SET) == 0;

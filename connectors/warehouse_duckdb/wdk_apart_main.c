@@ -112,10 +112,11 @@ static bool open_file(const json_t *request, struct warehouse **w, struct error 
 
     unlink(name);
     if (link(path, name) != 0)
-        ok = error_set(err, ERROR_RETRY,
-                       "%s can get no second name for a query of this kind: %s: read a copy instead "
-                       "(publish.path)",
-                       path, strerror(errno));
+        ok =
+            error_set(err, ERROR_RETRY,
+                      "%s can get no second name for a query of this kind: %s: read a copy instead "
+                      "(publish.path)",
+                      path, strerror(errno));
     else
         ok = wdk_open_apart(w, name, text(request, "temp"), number(request, "memory"),
                             (int)number(request, "threads"), err);

@@ -60,7 +60,8 @@ static const char *const fixed[] = {
     "avg", "mean", "favg", "product", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor",
     "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp",
     "approx_count_distinct", "corr", "covar_pop", "covar_samp", "entropy", "skewness", "kurtosis",
-    "kurtosis_pop", "regr_slope", "regr_intercept", "regr_count", "regr_r2", "sem", "version", NULL};
+    "kurtosis_pop", "regr_slope", "regr_intercept", "regr_count", "regr_r2", "sem", "version",
+    NULL};
 
 /* What runs over windows in a time that does not grow with the frame. */
 static const char *const windows[] = {
@@ -69,14 +70,58 @@ static const char *const windows[] = {
     "count_star", "first", "first_value", "last_value", "nth_value",    NULL};
 
 /* Their results may be text, but are no longer than their arguments together. */
-static const char *const copying[] = {
-    "lower", "upper", "lcase", "ucase", "trim", "ltrim", "rtrim", "substring", "substr", "left",
-    "right", "reverse", "split_part", "nullif", "ifnull", "if", "greatest", "least",
-    "min", "max", "first", "last", "any_value", "arbitrary", "arg_min", "arg_max", "argmin",
-    "argmax", "min_by", "max_by", "median", "mode", "quantile_cont", "quantile_disc", "lag", "lead",
-    "first_value", "last_value", "nth_value", "regexp_extract", "json_extract", "->", "->>",
-    "json_extract_string", "json_extract_path", "json_extract_path_text", "json_array_length",
-    "json_type", "json_valid", "strptime", "try_strptime", NULL};
+static const char *const copying[] = {"lower",
+                                      "upper",
+                                      "lcase",
+                                      "ucase",
+                                      "trim",
+                                      "ltrim",
+                                      "rtrim",
+                                      "substring",
+                                      "substr",
+                                      "left",
+                                      "right",
+                                      "reverse",
+                                      "split_part",
+                                      "nullif",
+                                      "ifnull",
+                                      "if",
+                                      "greatest",
+                                      "least",
+                                      "min",
+                                      "max",
+                                      "first",
+                                      "last",
+                                      "any_value",
+                                      "arbitrary",
+                                      "arg_min",
+                                      "arg_max",
+                                      "argmin",
+                                      "argmax",
+                                      "min_by",
+                                      "max_by",
+                                      "median",
+                                      "mode",
+                                      "quantile_cont",
+                                      "quantile_disc",
+                                      "lag",
+                                      "lead",
+                                      "first_value",
+                                      "last_value",
+                                      "nth_value",
+                                      "regexp_extract",
+                                      "json_extract",
+                                      "->",
+                                      "->>",
+                                      "json_extract_string",
+                                      "json_extract_path",
+                                      "json_extract_path_text",
+                                      "json_array_length",
+                                      "json_type",
+                                      "json_valid",
+                                      "strptime",
+                                      "try_strptime",
+                                      NULL};
 
 /* With one argument more they keep the first N of each group, and make room for them at once. */
 static const char *const of_one[] = {"min", "max", NULL};
@@ -87,13 +132,19 @@ static const char *const of_two[] = {"arg_min", "arg_max", "argmin", "argmax",
 static const char *const growing[] = {"||", "concat", "concat_ws", NULL};
 
 /* Aggregates whose result is all that they were given. */
-static const char *const gathering[] = {"string_agg", "group_concat",     "listagg",
-                                        "list",       "array_agg",        "json_group_array",
+static const char *const gathering[] = {"string_agg", "group_concat",      "listagg",
+                                        "list",       "array_agg",         "json_group_array",
                                         "histogram",  "json_group_object", NULL};
 
-static const char *const patterns[] = {"~~",           "!~~",           "~~*",
-                                       "!~~*",         "~~~",           "like_escape",
-                                       "ilike_escape", "not_like_escape", "not_ilike_escape",
+static const char *const patterns[] = {"~~",
+                                       "!~~",
+                                       "~~*",
+                                       "!~~*",
+                                       "~~~",
+                                       "like_escape",
+                                       "ilike_escape",
+                                       "not_like_escape",
+                                       "not_ilike_escape",
                                        NULL};
 static const char *const regular[] = {"regexp_matches", "regexp_full_match", "regexp_extract",
                                       NULL};
@@ -104,34 +155,47 @@ static const char *const paths[] = {"json_extract",      "json_extract_string", 
 /* Functions in FROM that make rows from a value, of whatever size. */
 static const char *const takers[] = {"json_each", "json_tree", "unnest", NULL};
 
-static const char *const classes[] = {"COLUMN_REF",
-                                      "CONSTANT",
-                                      "COMPARISON",
-                                      "CONJUNCTION",
-                                      "CAST",
-                                      "CASE",
-                                      "OPERATOR",
-                                      "BETWEEN",
-                                      "SUBQUERY",
-                                      "STAR",
-                                      "FUNCTION",
-                                      "WINDOW",
-                                      NULL};
+static const char *const classes[] = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "CAST",
+                                      "CASE",       "OPERATOR", "BETWEEN",    "SUBQUERY",    "STAR",
+                                      "FUNCTION",   "WINDOW",   NULL};
 
-static const char *const fixed_types[] = {
-    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
-    "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "DATE", "TIME", "TIME_NS",
-    "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS",
-    "TIME WITH TIME ZONE", "INTERVAL", "UUID", "ENUM", NULL};
+static const char *const fixed_types[] = {"BOOLEAN",
+                                          "TINYINT",
+                                          "SMALLINT",
+                                          "INTEGER",
+                                          "BIGINT",
+                                          "HUGEINT",
+                                          "UTINYINT",
+                                          "USMALLINT",
+                                          "UINTEGER",
+                                          "UBIGINT",
+                                          "UHUGEINT",
+                                          "FLOAT",
+                                          "DOUBLE",
+                                          "DECIMAL",
+                                          "DATE",
+                                          "TIME",
+                                          "TIME_NS",
+                                          "TIMESTAMP",
+                                          "TIMESTAMP WITH TIME ZONE",
+                                          "TIMESTAMP_S",
+                                          "TIMESTAMP_MS",
+                                          "TIMESTAMP_NS",
+                                          "TIME WITH TIME ZONE",
+                                          "INTERVAL",
+                                          "UUID",
+                                          "ENUM",
+                                          NULL};
 
 struct judge {
     struct session *s;
     const char *why; /* it must run apart; NULL: not yet */
     int nodes, queries, tables, stars, copies, grows;
     bool renames;
-    double literal;       /* bytes of the longest constant */
-    /* Sets of names in lower case. A column can go on under an alias: what is named anywhere counts,
-     * and all columns do (stars) where they get other names at once or a row is named whole. */
+    double literal; /* bytes of the longest constant */
+    /* Sets of names in lower case. A column can go on under an alias: what is named anywhere
+     * counts, and all columns do (stars) where they get other names at once or a row is named
+     * whole. */
     json_t *named_tables, *named_columns, *last_names, *rows;
     struct error *err;
 };
@@ -259,7 +323,8 @@ static bool judge_expression(struct judge *j, const json_t *node, const char *cl
         j->copies += CAST_TEXT;
         return true;
     }
-    json_array_foreach(names, i, each) add_name(i + 1 < json_array_size(names) ? j->named_columns : j->last_names, json_string_value(each));
+    json_array_foreach(names, i, each) add_name(
+        i + 1 < json_array_size(names) ? j->named_columns : j->last_names, json_string_value(each));
     return in_copy;
 }
 

@@ -412,8 +412,8 @@ HUNGRY = {
             + "%a_" * 40 + "b'",
     "kept": "SELECT max(range, 900000) FROM range(3000) GROUP BY range",
     "cube": "SELECT count(*) FROM public.t GROUP BY CUBE (" + ", ".join(f"id % {i}" for i in range(2, 17)) + ")",
-    "windows": "SELECT sum(mode(id) OVER (ORDER BY id ROWS BETWEEN 100000000 PRECEDING AND CURRENT ROW "
-               "EXCLUDE TIES)) FROM (SELECT a.id FROM public.t a, range(300) b)",
+    "windows": "SELECT sum(m) FROM (SELECT mode(id) OVER (ORDER BY id ROWS BETWEEN 100000000 PRECEDING AND "
+               "CURRENT ROW EXCLUDE TIES) AS m FROM (SELECT a.id FROM public.t a, range(300) b))",
     "recursion": "WITH RECURSIVE x AS (SELECT v AS s, 1 AS n FROM public.t UNION ALL SELECT s || s, n + 1 FROM x "
                  "WHERE n < 40) SELECT max(len(s)) FROM x",
 }
@@ -467,7 +467,7 @@ def test_the_same_answers_from_a_process_of_its_own(shop, source, db):
     assert ask(shop, "SELECT [range] FROM range(10)", limit=3)["truncated"] is True
     refused(shop, "SELECT [nothing] FROM public.t", 400, "nothing")
     refused(shop, "SELECT ['x'::int]", 400, "Could not convert")
-    refused(shop, "SELECT [md5(a.range::VARCHAR)], md5(b.range::VARCHAR), md5(a.range::VARCHAR), "
+    refused(shop, "SELECT [md5(a.range::VARCHAR)], sha256(b.range::VARCHAR), sha256(a.range::VARCHAR), "
             "md5(a.range::VARCHAR) FROM range(1000) a, range(100) b", 413, "larger than 16 MB", limit=100000)
     for i in range(10000, 10010):
         source.script(f"INSERT INTO t VALUES ({i}, 'new')", db)
@@ -480,7 +480,8 @@ def test_a_process_of_its_own_dies_with_the_service(shop):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = pool.submit(post, shop, {"sql": slow, "timeout_ms": 60000})
         pid = wait_for("it runs", lambda: next(iter(children(shop)), None), 10)
-        shop.kill()
+        shop.process.kill()
+        shop.process.wait(10)
         wait_for("it is gone", lambda: not os.path.exists(f"/proc/{pid}"), 5)
         assert running.exception() is not None
     shop.start().wait_live("public.t")
@@ -723,7 +724,8 @@ def test_one_commit_while_the_bank_works(source, db, duck, penstock, where):
         bad = spoiling.result()
     bank.stop()
     wait_caught_up(p, source, db)
-    assert seen > 20 and bad > 2 and highest > 0
+    # apart: each waits for the greedy one's end, whose old rows keep the checkpoint away
+    assert seen > (20 if where == "here" else 3) and bad > 2 and highest > 0
     assert "level=error" not in p.log() and " error " not in p.log(), p.log()[-2000:]
     assert p.stop() == 0
     assert not os.path.exists(duck + ".wal")
