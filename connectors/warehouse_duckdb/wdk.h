@@ -141,6 +141,7 @@ enum ask_outcome wdk_ask_here(struct warehouse *w, const struct question *q, str
 /*
  * wdk_ask_guard.c: true if sql is one statement that only reads what is in the warehouse; *run is
  * then the statement to run, *explain whether it is an EXPLAIN, *apart what wdk_ask_judge says.
+ * If *apart is true before, what costs much to read is not even read: it runs apart, where it is.
  * Else the error says why not: ERROR_CONFIG if that lies with the statement.
  */
 bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *explain, bool *apart,

@@ -277,9 +277,10 @@ static enum ask_outcome ask(struct asking *a, bool may_go_apart)
 {
     if (!pause_for_upkeep(a) || !wdk_connect(a->w, "ask", &a->s, a->err))
         return ASK_BUSY;
+    a->apart = may_go_apart;
     if (!wdk_ask_guard(a->s, a->q->sql, &a->sql, &a->explain, &a->apart, a->err))
         return a->err->kind == ERROR_CONFIG ? ASK_REFUSED : ASK_BUSY;
-    if (a->apart && may_go_apart)
+    if (may_go_apart && a->apart)
         return wdk_apart(a->w, a->q, a->deadline_ms, a->json, a->err);
     return watched(a);
 }

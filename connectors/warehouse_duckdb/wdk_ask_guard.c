@@ -14,6 +14,7 @@
  *
  * Read-only besides: the transaction is, and the type of the prepared statement is looked at again.
  */
+#include "util/log.h"
 #include "util/mem.h"
 #include "warehouse_duckdb/wdk.h"
 #include "warehouse_duckdb/wdk_tree.h"
@@ -22,7 +23,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_SQL = 100 * 1024 };
+enum { MAX_SQL = 100 * 1024, MAX_SETS_SQL = 2000 };
 
 static const char *const table_functions[] = {
     "range",
@@ -244,6 +245,24 @@ static const char *take_explain(const char *sql, struct buf *prefix)
 
 /* --- the statement --- */
 
+static int count_word(const char *sql, const char *lower)
+{
+    int n = 0;
+
+    for (; (sql = strcasestr(sql, lower)) != NULL; sql++)
+        n++;
+    return n;
+}
+
+/* The parser already writes all the groupings out: 65,536 for each CUBE of 16 columns, and each
+ * with its columns. Such a statement is read in a process of its own, too. */
+static bool is_large_to_read(const char *sql)
+{
+    int n = count_word(sql, "cube") + count_word(sql, "rollup") + count_word(sql, "sets");
+
+    return n > 1 || (n > 0 && strlen(sql) > MAX_SETS_SQL);
+}
+
 /* The syntax tree, as JSON text in an arena. */
 static bool parse(struct session *s, struct arena *a, const char *sql, const char **out,
                   struct error *err)
@@ -294,6 +313,11 @@ bool wdk_ask_guard(struct session *s, const char *sql, struct buf *run, bool *ex
 
     if (strlen(sql) > MAX_SQL)
         return refuse(err, "The statement is longer than 100 KB%s", "");
+    if (*apart && is_large_to_read(sql)) {
+        log_debug("a query runs in a process of its own because of its groupings");
+        return true;
+    }
+    *apart = false;
     a = arena_new("ask");
     rest = take_explain(sql, run);
     *explain = run->len > 0;

@@ -10,7 +10,9 @@
  *   values     functions whose results have a fixed size, of a list; those that copy text (upper,
  *              ||, string_agg, ...) only if a vector of the longest text that the columns named
  *              hold, through all of them, stays below VECTOR_BYTES;
- *   time       patterns that are constants with few wildcards (LIKE walks back and forth).
+ *   time       patterns that are constants with few wildcards (LIKE walks back and forth) and
+ *              needles that are short, for the longest text that the columns named hold; joins by
+ *              equality (others look through all rows of the other side, between two vectors).
  *
  * A function that no list has is not little: a wrong guess costs some milliseconds, no more.
  */
@@ -24,17 +26,24 @@
 #include <string.h>
 
 enum { MAX_QUERIES = 8, MAX_TABLES = 8, MAX_STARS = 8, MAX_NODES = 20000 };
-enum { MAX_WILDCARDS = 4, MAX_GROUPINGS = 16 };
+enum { MAX_WILDCARDS = 4, MAX_GROUPINGS = 16, MAX_TEXT_COLUMNS = 64 };
+enum { COLUMNS_NODES = 400 }; /* of a statement with COLUMNS: planning makes them for each column */
 enum { VECTOR_ROWS = 2048, LEAST_BYTES = 64 };
 /* So many times the length of what they are given: a BLOB's bytes as \xAA, a format's %c. */
 enum { CAST_TEXT = 4, TIME_TEXT = 16 };
 #define VECTOR_BYTES (64.0 * 1024 * 1024)
-#define UNKNOWN_BYTES 1e12 /* no statistics, or a nested type */
+#define UNKNOWN_BYTES 1e12   /* no statistics, or a nested type */
+#define VALUE_STEPS 1e6      /* of looking for a pattern in one value */
+#define STATE_STEPS 4        /* of a regular expression that has outgrown its cache, for a byte */
+#define NEEDLE_BYTES 64      /* are compared in one step */
+#define PLANNED_REFS 1e4     /* of columns, in the place of names that the same list gave */
+#define REPEATED_MOST 1000.0 /* by RE2 */
+#define UNICODE_STATES 200   /* of a class of them, about */
 
 /* Their results have a fixed size, whatever their arguments. */
 static const char *const fixed[] = {
     /* operators */
-    "+", "-", "*", "/", "//", "%", "**", "^", "&", "|", "~", "<<", ">>", "^@",
+    "+", "-", "*", "/", "//", "%", "**", "^", "^@",
     /* of text */
     "prefix", "suffix", "starts_with", "ends_with", "contains", "position", "strpos", "instr",
     "length", "len", "strlen", "char_length", "character_length", "octet_length", "bit_length",
@@ -43,7 +52,7 @@ static const char *const fixed[] = {
     "abs", "sign", "ceil", "ceiling", "floor", "round", "trunc", "sqrt", "cbrt", "exp", "ln", "log",
     "log2", "log10", "pow", "power", "mod", "fmod", "divide", "add", "subtract", "multiply", "sin",
     "cos", "tan", "asin", "acos", "atan", "atan2", "pi", "radians", "degrees", "isnan", "isinf",
-    "isfinite", "random", "uuid", "gen_random_uuid", "even", "factorial", "gcd", "lcm", "xor",
+    "isfinite", "random", "uuid", "gen_random_uuid", "even", "factorial", "gcd", "lcm",
     /* times */
     "date_trunc", "datetrunc", "date_part", "datepart", "date_diff", "datediff", "date_sub",
     "datesub", "date_add", "year", "month", "day", "hour", "minute", "second", "millisecond",
@@ -57,11 +66,10 @@ static const char *const fixed[] = {
     "to_seconds", "to_milliseconds", "to_microseconds", "monthname", "dayname",
     /* aggregates */
     "count", "count_star", "count_if", "countif", "sum", "sum_no_overflow", "fsum", "kahan_sum",
-    "avg", "mean", "favg", "product", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor",
-    "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp",
-    "approx_count_distinct", "corr", "covar_pop", "covar_samp", "entropy", "skewness", "kurtosis",
-    "kurtosis_pop", "regr_slope", "regr_intercept", "regr_count", "regr_r2", "sem", "version",
-    NULL};
+    "avg", "mean", "favg", "product", "bool_and", "bool_or", "stddev", "stddev_pop", "stddev_samp",
+    "variance", "var_pop", "var_samp", "approx_count_distinct", "corr", "covar_pop", "covar_samp",
+    "entropy", "skewness", "kurtosis", "kurtosis_pop", "regr_slope", "regr_intercept", "regr_count",
+    "regr_r2", "sem", "version", NULL};
 
 /* What runs over windows in a time that does not grow with the frame. */
 static const char *const windows[] = {
@@ -121,6 +129,15 @@ static const char *const copying[] = {"lower",
                                       "json_valid",
                                       "strptime",
                                       "try_strptime",
+                                      "&", /* of bit strings; of numbers it does no harm */
+                                      "|",
+                                      "~",
+                                      "<<",
+                                      ">>",
+                                      "xor",
+                                      "bit_and",
+                                      "bit_or",
+                                      "bit_xor",
                                       NULL};
 
 /* With one argument more they keep the first N of each group, and make room for them at once. */
@@ -146,6 +163,9 @@ static const char *const patterns[] = {"~~",
                                        "not_like_escape",
                                        "not_ilike_escape",
                                        NULL};
+/* Their second argument is looked for in the first, byte by byte. */
+static const char *const needles[] = {"contains", "position",   "strpos",
+                                      "instr",    "split_part", NULL};
 static const char *const regular[] = {"regexp_matches", "regexp_full_match", "regexp_extract",
                                       NULL};
 /* With a wildcard in the path they return each part and the parts of each part. */
@@ -154,6 +174,12 @@ static const char *const paths[] = {"json_extract",      "json_extract_string", 
 
 /* Functions in FROM that make rows from a value, of whatever size. */
 static const char *const takers[] = {"json_each", "json_tree", "unnest", NULL};
+
+/* By these a join finds its rows; by others it goes through all. */
+static const char *const equalities[] = {"COMPARE_EQUAL", "COMPARE_NOT_DISTINCT_FROM", NULL};
+
+/* Types to cast to that are long, but not longer than the text itself says. */
+static const char *const text_types[] = {"VARCHAR", "BLOB", "JSON", NULL};
 
 static const char *const classes[] = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "CAST",
                                       "CASE",       "OPERATOR", "BETWEEN",    "SUBQUERY",    "STAR",
@@ -191,8 +217,13 @@ struct judge {
     struct session *s;
     const char *why; /* it must run apart; NULL: not yet */
     int nodes, queries, tables, stars, copies, grows;
-    bool renames;
+    bool renames, columns, unequal, joined, described;
     double literal; /* bytes of the longest constant */
+    /* What patterns cost for text of some length: needles x length, states x length, length ^ walks
+     * (the most of them). */
+    double needle, states;
+    int walks;
+    int measured; /* columns of text */
     /* Sets of names in lower case. A column can go on under an alias: what is named anywhere
      * counts, and all columns do (stars) where they get other names at once or a row is named
      * whole. */
@@ -206,14 +237,36 @@ static void apart(struct judge *j, const char *why)
         j->why = why;
 }
 
-static void add_name(json_t *set, const char *name)
+/* Names are equal to DuckDB if they are in ASCII's lower case. */
+static char *lower_name(const char *name)
 {
     char *lower = mem_strdup(name), *p;
 
     for (p = lower; *p != '\0'; p++)
         *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
-    json_object_set_new(set, lower, json_true());
+    return lower;
+}
+
+static void set_name(json_t *set, const char *name, json_t *value)
+{
+    char *lower = lower_name(name);
+
+    json_object_set_new(set, lower, value);
     mem_free(lower);
+}
+
+static void add_name(json_t *set, const char *name)
+{
+    set_name(set, name, json_true());
+}
+
+static json_t *get_name(const json_t *set, const char *name)
+{
+    char *lower = lower_name(name);
+    json_t *value = json_object_get(set, lower);
+
+    mem_free(lower);
+    return value;
 }
 
 /* The constant that a pattern is; NULL if it is none. */
@@ -224,9 +277,40 @@ static const char *constant(const json_t *node)
                : NULL;
 }
 
-static void judge_pattern(struct judge *j, const json_t *children, bool wildcards)
+/* LIKE tries what follows a wildcard at each place, and so on; not where the pattern ends. */
+static void judge_walks(struct judge *j, const char *name, const char *p)
 {
-    const char *p = constant(json_array_get(children, 1));
+    bool like = strcmp(name, "~~") == 0 || strcmp(name, "!~~") == 0;
+    int walks = 0;
+
+    if (like && strchr(p, '_') == NULL) { /* its parts are looked for one after another */
+        j->needle += (double)strlen(p);
+        return;
+    }
+    for (; *p != '\0'; p++)
+        walks += (*p == '%' || *p == '*') && p[1] != '\0';
+    if (walks > j->walks)
+        j->walks = walks;
+}
+
+/* How many states the automaton has: RE2 lets repetitions make a thousand of each at most. */
+static void judge_states(struct judge *j, const char *p)
+{
+    double states = (double)strlen(p), times = 1;
+
+    for (; *p != '\0'; p++) {
+        if (*p == '{')
+            times *=
+                fmax(1, fmax(atof(p + 1), strchr(p, ',') == NULL ? 0 : atof(strchr(p, ',') + 1)));
+        if (p[0] == '\\' && (p[1] == 'p' || p[1] == 'P'))
+            states += UNICODE_STATES;
+    }
+    j->states += states * fmin(times, REPEATED_MOST);
+}
+
+static void judge_pattern(struct judge *j, const char *name, const json_t *children, bool wildcards)
+{
+    const char *pattern = constant(json_array_get(children, 1)), *p = pattern;
     int n = 0;
 
     if (p == NULL) {
@@ -237,6 +321,21 @@ static void judge_pattern(struct judge *j, const json_t *children, bool wildcard
         n += *p == '%' || *p == '*' || *p == '?' || *p == '_';
     if (wildcards && n > MAX_WILDCARDS)
         apart(j, "a pattern with many wildcards");
+    else if (wildcards)
+        judge_walks(j, name, pattern);
+    else
+        judge_states(j, pattern);
+}
+
+static void judge_needle(struct judge *j, const json_t *children)
+{
+    const json_t *needle = json_array_get(children, 1);
+    const char *p = constant(needle);
+
+    if (p != NULL)
+        j->needle += (double)strlen(p);
+    else if (strcmp(tree_text(needle, "class"), "CONSTANT") != 0)
+        j->needle = INFINITY; /* as long as the text */
 }
 
 static void judge_path(struct judge *j, const json_t *children)
@@ -253,7 +352,9 @@ static void judge_arguments(struct judge *j, const char *name, const json_t *chi
     size_t n = json_array_size(children);
 
     if (tree_listed(patterns, name) || tree_listed(regular, name))
-        judge_pattern(j, children, tree_listed(patterns, name));
+        judge_pattern(j, name, children, tree_listed(patterns, name));
+    if (tree_listed(needles, name))
+        judge_needle(j, children);
     if (tree_listed(paths, name))
         judge_path(j, children);
     if ((tree_listed(of_one, name) && n > 1) || (tree_listed(of_two, name) && n > 2))
@@ -270,6 +371,20 @@ static void judge_window(struct judge *j, const json_t *node)
         apart(j, "a window function of a rare kind");
 }
 
+/* concat_ws puts its separator between any two. */
+static void judge_growing(struct judge *j, const json_t *children)
+{
+    const json_t *each;
+    size_t i;
+
+    json_array_foreach(children, i, each)
+    {
+        if (strcmp(tree_text(each, "type"), "OPERATOR_UNPACK") == 0)
+            apart(j, "arguments from columns");
+    }
+    j->grows += json_array_size(children) > 2 ? 2 * (int)json_array_size(children) : 1;
+}
+
 /* in_copy: what it returns is copied by what stands around it. Returns that for its arguments. */
 static bool judge_function(struct judge *j, const json_t *node, bool in_copy)
 {
@@ -277,7 +392,7 @@ static bool judge_function(struct judge *j, const json_t *node, bool in_copy)
 
     judge_arguments(j, name, json_object_get(node, "children"));
     if (tree_listed(growing, name))
-        j->grows++;
+        judge_growing(j, json_object_get(node, "children"));
     if (tree_listed(growing, name) || tree_listed(copying, name)) {
         j->copies++;
         return true;
@@ -303,6 +418,42 @@ static void judge_constant(struct judge *j, const json_t *node)
         j->literal = (double)strlen(s);
 }
 
+/* Whose columns an expression names: NULL nobody's, "" of more than one or not said. */
+static void find_owner(const json_t *node, const char **owner)
+{
+    const json_t *names = json_object_get(node, "column_names"), *each;
+    const char *name, *key;
+    size_t i;
+
+    if (json_is_array(node)) {
+        json_array_foreach(node, i, each) find_owner(each, owner);
+    } else if (json_array_size(names) > 0) {
+        name = json_array_size(names) > 1 ? json_string_value(json_array_get(names, 0)) : "";
+        *owner = *owner == NULL || strcasecmp(*owner, name) == 0 ? name : "";
+    } else if (strcmp(tree_text(node, "class"), "SUBQUERY") != 0) { /* that is joined before */
+        json_object_foreach((json_t *)node, key, each) find_owner(each, owner);
+    }
+}
+
+/* Between columns that may be of two tables it may become what they are joined by. */
+static void judge_comparison(struct judge *j, const json_t *node)
+{
+    const char *left = NULL, *right = NULL;
+
+    if (tree_listed(equalities, tree_text(node, "type")))
+        return;
+    find_owner(json_object_get(node, "left"), &left);
+    find_owner(json_object_get(node, "right"), &right);
+    if (left != NULL && right != NULL && (*left == '\0' || strcasecmp(left, right) != 0))
+        j->unequal = true;
+}
+
+static void judge_cast(struct judge *j, const char *type)
+{
+    if (!tree_listed(text_types, type) && strcmp(type, "UNBOUND") != 0)
+        apart(j, "a cast to a type of any size");
+}
+
 static bool judge_expression(struct judge *j, const json_t *node, const char *class, bool in_copy)
 {
     const json_t *names = json_object_get(node, "column_names"), *each;
@@ -310,16 +461,27 @@ static bool judge_expression(struct judge *j, const json_t *node, const char *cl
 
     if (!tree_listed(classes, class))
         apart(j, "an expression of a rare kind");
+    j->joined |= strcmp(class, "SUBQUERY") == 0;
     if (strcmp(class, "FUNCTION") == 0)
         return judge_function(j, node, in_copy);
     if (strcmp(class, "WINDOW") == 0)
         judge_window(j, node);
-    else if (strcmp(class, "STAR") == 0)
-        j->stars++;
     else if (strcmp(class, "CONSTANT") == 0)
         judge_constant(j, node);
-    else if (strcmp(class, "CAST") == 0 &&
-             !tree_listed(fixed_types, tree_text(json_object_get(node, "cast_type"), "id"))) {
+    else if (strcmp(class, "COMPARISON") == 0)
+        judge_comparison(j, node);
+    else if (strcmp(class, "SUBQUERY") == 0 && json_is_object(json_object_get(node, "child")) &&
+             !tree_listed(equalities, tree_text(node, "comparison_type")))
+        apart(j, "a comparison with all rows of a query");
+    else if (strcmp(class, "STAR") == 0) {
+        j->stars++;
+        j->columns |= json_is_true(json_object_get(node, "columns"));
+    } else if (strcmp(tree_text(node, "type"), "ARRAY_SLICE") == 0) {
+        j->copies++; /* of text, too */
+        return true;
+    } else if (strcmp(class, "CAST") == 0 &&
+               !tree_listed(fixed_types, tree_text(json_object_get(node, "cast_type"), "id"))) {
+        judge_cast(j, tree_text(json_object_get(node, "cast_type"), "id"));
         j->copies += CAST_TEXT;
         return true;
     }
@@ -328,7 +490,64 @@ static bool judge_expression(struct judge *j, const json_t *node, const char *cl
     return in_copy;
 }
 
+/* The columns that an expression refers to, each as often as planning will have it. */
+static double count_refs(const json_t *node, const json_t *aliases)
+{
+    const json_t *names = json_object_get(node, "column_names"), *each;
+    const char *key;
+    double n = 0;
+    size_t i;
+
+    if (json_is_array(node)) {
+        json_array_foreach(node, i, each) n += count_refs(each, aliases);
+    } else if (json_array_size(names) > 0) {
+        each = get_name(aliases, json_string_value(json_array_get(names, 0)));
+        n = each == NULL ? 1 : json_real_value(each);
+    } else {
+        json_object_foreach((json_t *)node, key, each) n += count_refs(each, aliases);
+    }
+    return n;
+}
+
+/* a + a AS b, b + b AS c: each is put in the place of its name, with all that has been in it. */
+static void judge_list(struct judge *j, const json_t *list)
+{
+    json_t *aliases = json_object();
+    const json_t *each;
+    double n, sum = 0;
+    size_t i;
+
+    json_array_foreach(list, i, each)
+    {
+        n = fmin(count_refs(each, aliases), 2 * PLANNED_REFS);
+        sum += n;
+        if (*tree_text(each, "alias") != '\0')
+            set_name(aliases, tree_text(each, "alias"), json_real(fmax(n, 1)));
+    }
+    if (sum > PLANNED_REFS)
+        apart(j, "names for expressions of names for expressions");
+    json_decref(aliases);
+}
+
 static void walk(struct judge *j, const json_t *node, bool in_copy);
+
+static bool is_of_catalog(const json_t *node)
+{
+    const char *schema = tree_text(node, "schema_name"), *name = tree_text(node, "table_name");
+
+    return strcasecmp(schema, "pg_catalog") == 0 || strcasecmp(schema, "information_schema") == 0 ||
+           strncasecmp(name, "duckdb_", 7) == 0 || strncasecmp(name, "pg_", 3) == 0 ||
+           strncasecmp(name, "sqlite_", 7) == 0;
+}
+
+/* What the catalog holds as text (statements, names of types) has no statistics. */
+static void judge_table_function(struct judge *j, const char *name)
+{
+    j->tables++;
+    if (tree_listed(takers, name))
+        apart(j, "a function that takes values to pieces");
+    j->described |= strcasecmp(name, "range") != 0 && strcasecmp(name, "generate_series") != 0;
+}
 
 static void judge_source(struct judge *j, const json_t *node, const char *type)
 {
@@ -337,14 +556,19 @@ static void judge_source(struct judge *j, const json_t *node, const char *type)
     if (strcmp(type, "BASE_TABLE") == 0) {
         j->tables++;
         add_name(j->named_tables, tree_text(node, "table_name"));
+        j->described |= is_of_catalog(node);
         add_name(j->rows, tree_text(node, *tree_text(node, "alias") ? "alias" : "table_name"));
     } else if (strcmp(type, "PIVOT") == 0 || strcmp(type, "RECURSIVE_CTE_NODE") == 0) {
         apart(j, "a query of a rare kind");
-    } else if (strcmp(type, "TABLE_FUNCTION") == 0 &&
-               tree_listed(takers, tree_text(function, "function_name"))) {
-        apart(j, "a function that takes values to pieces");
+    } else if (strcmp(type, "TABLE_FUNCTION") == 0) {
+        judge_table_function(j, tree_text(function, "function_name"));
+    } else if (strcmp(type, "JOIN") == 0) {
+        j->joined = true;
+    } else if (strcmp(type, "SHOW_REF") == 0) {
+        j->described = true;
     } else if (strstr(type, "_NODE") != NULL) {
         j->queries++;
+        judge_list(j, json_object_get(node, "select_list"));
         if (json_array_size(json_object_get(node, "group_sets")) > MAX_GROUPINGS)
             apart(j, "many groupings");
     }
@@ -392,8 +616,7 @@ static void walk(struct judge *j, const json_t *node, bool in_copy)
 /* Of a path like t.struct.field any part may be the column. */
 static bool is_named(const struct judge *j, const char *column)
 {
-    return json_object_get(j->named_columns, column) != NULL ||
-           json_object_get(j->last_names, column) != NULL;
+    return get_name(j->named_columns, column) != NULL || get_name(j->last_names, column) != NULL;
 }
 
 static bool names_all(const struct judge *j)
@@ -451,17 +674,35 @@ static void list_columns(const struct judge *j, struct buf *sql)
     const char *name;
     json_t *each;
 
-    buf_puts(sql, "SELECT c.schema_name, c.table_name, c.column_name, lower(c.column_name), "
-                  "c.data_type, v.view_name FROM duckdb_columns() c LEFT JOIN duckdb_views() v ON "
+    buf_puts(sql, "SELECT c.schema_name, c.table_name, c.column_name, c.data_type, v.view_name "
+                  "FROM duckdb_columns() c LEFT JOIN duckdb_views() v ON "
                   "v.database_name = c.database_name AND v.schema_name = c.schema_name AND "
                   "v.view_name = c.table_name WHERE NOT c.internal AND c.database_name = "
                   "'" WDK_DATABASE "' AND lower(c.table_name) IN (''");
     json_object_foreach(j->named_tables, name, each)
     {
-        buf_puts(sql, ", ");
+        buf_puts(sql, ", lower(");
         buf_sql_string(sql, name);
+        buf_puts(sql, ")");
     }
     buf_puts(sql, ")");
+}
+
+/* One row of list_columns(). */
+static bool measure(struct judge *j, const struct rowset *r, int i, double *longest)
+{
+    const char *column = rowset_get(r, i, 2), *type = rowset_get(r, i, 3);
+
+    if (rowset_get(r, i, 4) != NULL)
+        *longest = UNKNOWN_BYTES;
+    if ((!names_all(j) && !is_named(j, column)) || tree_listed(fixed_types, type) ||
+        strncmp(type, "DECIMAL(", 8) == 0 || strncmp(type, "ENUM(", 5) == 0)
+        return true;
+    if (++j->measured > MAX_TEXT_COLUMNS || !tree_listed(text_types, type))
+        *longest = UNKNOWN_BYTES;
+    if (*longest >= UNKNOWN_BYTES)
+        return true;
+    return longest_of(j, rowset_get(r, i, 0), rowset_get(r, i, 1), column, longest);
 }
 
 static bool longest_text(struct judge *j, double *longest)
@@ -469,27 +710,14 @@ static bool longest_text(struct judge *j, double *longest)
     struct arena *a = arena_new("ask");
     struct buf sql = {0};
     struct rowset r;
-    const char *type;
-    bool ok, all = names_all(j);
+    bool ok;
     int i;
 
-    *longest = fmax(j->literal, LEAST_BYTES);
+    *longest = fmax(j->literal, j->described ? UNKNOWN_BYTES : LEAST_BYTES);
     list_columns(j, &sql);
     ok = wdk_query(j->s, a, buf_cstr(&sql), &r, j->err);
-    for (i = 0; ok && i < r.nrows; i++) {
-        type = rowset_get(&r, i, 4);
-        if (rowset_get(&r, i, 5) != NULL)
-            *longest = UNKNOWN_BYTES;
-        else if ((!all && !is_named(j, rowset_get(&r, i, 3))) || tree_listed(fixed_types, type) ||
-                 strncmp(type, "DECIMAL(", 8) == 0 || strncmp(type, "ENUM(", 5) == 0)
-            continue;
-        else if (strcmp(type, "VARCHAR") != 0 && strcmp(type, "JSON") != 0 &&
-                 strcmp(type, "BLOB") != 0)
-            *longest = UNKNOWN_BYTES;
-        else
-            ok = longest_of(j, rowset_get(&r, i, 0), rowset_get(&r, i, 1), rowset_get(&r, i, 2),
-                            longest);
-    }
+    for (i = 0; ok && i < r.nrows; i++)
+        ok = measure(j, &r, i, longest);
     buf_free(&sql);
     arena_free(a);
     return ok;
@@ -503,17 +731,38 @@ static double growth(const struct judge *j)
     return pow(1 + j->grows / n, n);
 }
 
-static bool judge_copies(struct judge *j)
+/* Looking for patterns in one value of that length. */
+static double steps(const struct judge *j, double longest)
 {
-    double longest = 0;
+    double needle = fmin(j->needle, longest);
 
-    if (j->why != NULL || j->copies == 0)
+    return fmax(fmax(pow(longest, j->walks), j->states * STATE_STEPS * longest),
+                needle < NEEDLE_BYTES ? 0 : needle / NEEDLE_BYTES * longest);
+}
+
+static bool judge_lengths(struct judge *j)
+{
+    bool patterned = j->walks > 0 || j->states > 0 || j->needle > 0;
+    double longest = 0, copies;
+
+    if (j->why != NULL || (j->copies == 0 && !patterned))
         return true;
     if (!longest_text(j, &longest))
         return false;
-    if (VECTOR_ROWS * (j->copies + 1) * growth(j) * longest > VECTOR_BYTES)
+    copies = j->copies * (j->columns ? fmax(j->measured, 1) : 1);
+    if (copies > 0 && VECTOR_ROWS * (copies + 1) * growth(j) * longest > VECTOR_BYTES)
         apart(j, "copies of long text");
+    else if (patterned && steps(j, longest) > VALUE_STEPS)
+        apart(j, "a pattern for long text");
     return true;
+}
+
+static void judge_whole(struct judge *j)
+{
+    if (j->columns && j->nodes > COLUMNS_NODES)
+        apart(j, "many parts for each column");
+    if (j->unequal && j->joined)
+        apart(j, "a join by more than equality");
 }
 
 bool wdk_ask_judge(struct session *s, const void *tree, bool *runs_apart, struct error *err)
@@ -526,7 +775,8 @@ bool wdk_ask_judge(struct session *s, const void *tree, bool *runs_apart, struct
     j.last_names = json_object();
     j.rows = json_object();
     walk(&j, tree, false);
-    ok = judge_copies(&j);
+    judge_whole(&j);
+    ok = judge_lengths(&j);
     *runs_apart = j.why != NULL;
     if (ok && *runs_apart)
         log_debug("a query runs in a process of its own because of %s", j.why);

@@ -273,7 +273,7 @@ static void test_desk(void **state)
 
 static bool runs_apart(struct fixture *f, const char *sql)
 {
-    bool explain, apart = false;
+    bool explain, apart = true;
     struct buf run = {0};
 
     if (!wdk_ask_guard(f->s, sql, &run, &explain, &apart, &f->err))
@@ -281,6 +281,15 @@ static bool runs_apart(struct fixture *f, const char *sql)
     buf_free(&run);
     return apart;
 }
+
+#define HUNDRED                                                                                    \
+    "v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v,v," \
+    "v,v,"                                                                                         \
+    "v,v"
+#define THOUSAND                                                                                \
+    HUNDRED "," HUNDRED "," HUNDRED "," HUNDRED "," HUNDRED "," HUNDRED "," HUNDRED "," HUNDRED \
+            "," HUNDRED "," HUNDRED
+#define HUNDREDS THOUSAND "," THOUSAND "," THOUSAND
 
 static void test_what_runs_here(void **state)
 {
@@ -308,10 +317,53 @@ static void test_what_runs_here(void **state)
         "DESCRIBE shop.t",
         "SUMMARIZE shop.t",
         "SHOW ALL TABLES",
-        "SELECT CASE WHEN id > 1 THEN 'x' ELSE v END, coalesce(v, 'none') FROM shop.t"};
+        "SELECT CASE WHEN id > 1 THEN 'x' ELSE v END, coalesce(v, 'none') FROM shop.t",
+        "SELECT id & 7, v[2:], id AS a, a + 1 AS b, b + a AS c FROM shop.t",
+        "SELECT count(*) FROM shop.t WHERE v ILIKE '%a%b%' OR v LIKE '_%a' OR contains(v, 'a')",
+        "SELECT count(*) FROM shop.t WHERE v SIMILAR TO '\\d{4}-\\d{2}-\\d{2}'",
+        "SELECT min(COLUMNS(*)), max(COLUMNS(*)) FROM shop.t",
+        "SELECT concat(v, '-', id), concat_ws(', ', v, id, ts) FROM shop.t",
+        "SELECT a.id FROM shop.t a JOIN shop.t b USING (id) WHERE a.ts > '2026-01-01' AND b.d > 1 "
+        "AND "
+        "a.id <> a.d",
+        "SELECT count(*) FROM shop.wide WHERE big LIKE 'x%' AND contains(big, 'abc')",
+        "SELECT id % 2 AS a, id % 3 AS b, count(*) FROM shop.t GROUP BY ROLLUP (a, b)",
+        "SELECT id FROM shop.t WHERE d > (SELECT avg(d) FROM shop.t) AND id NOT IN (SELECT id FROM "
+        "shop.wide)"};
     static const char *const apart[] = {
         "SELECT upper(big) FROM shop.wide", /* long text */
         "SELECT max(big) FROM shop.wide",
+        "SELECT upper(big) FROM shop.\"T\u00c4\"", /* names in letters that lower() knows */
+        "SELECT upper(\"\u00dcBER\") FROM shop.\"T\u00c4\"",
+        "SELECT upper(sql) FROM duckdb_tables()",
+        "SELECT upper(s.sql) FROM sqlite_master s",
+        "SELECT upper(column_type) FROM (DESCRIBE shop.t)",
+        "SELECT big[2:] FROM shop.wide",
+        "SELECT ~b FROM shop.bits",
+        "SELECT NULL::BIGINT[9000][9000]", /* vectors of 2048 of them */
+        "SELECT CAST('[1]' AS INTEGER[])",
+        "SELECT concat(m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m) FROM shop.mid",
+        "SELECT concat_ws(m, id, id, id, id, id, id, id, id, id, id, id) FROM shop.mid",
+        "SELECT concat(*COLUMNS(*)) FROM shop.t",
+        "SELECT count(*) FROM shop.wide WHERE big LIKE '%_x%x%y'", /* 100000 ^ 2 steps */
+        "SELECT count(*) FROM shop.wide WHERE big ILIKE '%x%y'",
+        "SELECT count(*) FROM shop.mid WHERE m GLOB '*[x]*x*y'",
+        "SELECT count(*) FROM shop.mid WHERE regexp_matches(m, 'x.{900}y')",
+        "SELECT count(*) FROM shop.wide WHERE contains(big, big)",
+        "SELECT count(*) FROM shop.wide WHERE strpos(big, '" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
+            HUNDRED HUNDRED HUNDRED "') > 0",
+        "SELECT id AS a, a+a+a+a AS b, b+b+b+b AS c, c+c+c+c AS d, d+d+d+d AS e, e+e+e+e AS f, "
+        "f+f+f+f AS g, g+g+g+g AS h FROM shop.t", /* planning puts each in place of its name */
+        "SELECT 1 FROM range(1), range(1), range(1), range(1), range(1), range(1), range(1), "
+        "range(1), range(1)",
+        "SELECT 1 FROM shop.t a JOIN shop.t b ON a.v = b.v AND a.id < b.id", /* no match: no pause
+                                                                              */
+        "SELECT 1 FROM shop.t a, shop.t b WHERE a.id <> b.id",
+        "SELECT 1 FROM shop.t a LEFT JOIN shop.t b ON NOT (a.id = b.id)",
+        "SELECT 1 FROM shop.t WHERE id <> ANY (SELECT id FROM shop.t)",
+        "SELECT 1 FROM shop.t a WHERE EXISTS (SELECT 1 FROM shop.t b WHERE a.id > b.id)",
+        "SELECT v FROM shop.t GROUP BY CUBE (v), CUBE (id)",
+        "SELECT v FROM shop.t GROUP BY ROLLUP (" HUNDREDS ")",
         "SELECT string_agg(big, '') FROM shop.wide",
         "SELECT max(id), count(big) FROM shop.wide", /* what is named may go on under an alias */
         "SELECT big AS x, upper(x) FROM shop.wide",
@@ -359,10 +411,13 @@ static void test_what_runs_here(void **state)
     int i;
 
     exec(f, "CREATE SCHEMA shop");
-    exec(f, "CREATE TABLE shop.t (id INTEGER, v VARCHAR, ts TIMESTAMP, j JSON)");
+    exec(f, "CREATE TABLE shop.t (id INTEGER, v VARCHAR, ts TIMESTAMP, j JSON, d DOUBLE)");
     exec(f, "CREATE TABLE shop.wide (id INTEGER, big VARCHAR, l VARCHAR[])");
-    exec(f, "INSERT INTO shop.t SELECT range, 'v' || range, '2026-01-01', '{}' FROM range(9)");
+    exec(f, "INSERT INTO shop.t SELECT range, 'v' || range, '2026-01-01', '{}', 0 FROM range(9)");
     exec(f, "INSERT INTO shop.wide VALUES (1, repeat('x', 100000), ['a'])");
+    exec(f, "CREATE TABLE shop.\"T\u00c4\" AS SELECT big, big AS \"\u00dcber\" FROM shop.wide");
+    exec(f, "CREATE TABLE shop.mid AS SELECT id, repeat('x', 2000) AS m FROM shop.t");
+    exec(f, "CREATE TABLE shop.bits AS SELECT '0101'::BIT AS b");
     exec(f, "CREATE VIEW main.view AS SELECT 'x' AS x");
     exec(f, "CREATE MACRO main.mine(x) AS x + 1");
     for (i = 0; i < LEN(here); i++) {
