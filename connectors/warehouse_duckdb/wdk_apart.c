@@ -234,10 +234,17 @@ static void end(struct apart *a)
 
 static enum ask_outcome died(const struct apart *a)
 {
-    if (WIFEXITED(a->status))
+    if (WIFEXITED(a->status)) {
         log_warn("the process of a query ended with code %d", WEXITSTATUS(a->status));
-    else
+        if (!a->opened) { /* the dynamic linker's words are in the log */
+            error_set(a->err, ERROR_RETRY,
+                      "The process for the query cannot start: restart the service if its program "
+                      "or libduckdb.so has been replaced or removed; the log says more");
+            return ASK_BUSY;
+        }
+    } else {
         log_warn("the process of a query died of signal %d", WTERMSIG(a->status));
+    }
     error_set(a->err, ERROR_CONFIG,
               "The process that answered the query died, most likely for want of memory: ask for "
               "less at a time");

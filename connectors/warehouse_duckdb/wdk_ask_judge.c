@@ -224,6 +224,8 @@ struct judge {
     double needle, states;
     int walks;
     int measured; /* columns of text */
+    int longer;   /* so many times what it is given is a value that is made */
+    bool gathers;
     /* Sets of names in lower case. A column can go on under an alias: what is named anywhere
      * counts, and all columns do (stars) where they get other names at once or a row is named
      * whole. */
@@ -399,8 +401,10 @@ static bool judge_function(struct judge *j, const json_t *node, bool in_copy)
     }
     if (strcasecmp(name, "strftime") == 0) {
         j->copies += TIME_TEXT;
+        j->longer = TIME_TEXT;
     } else if (tree_listed(gathering, name)) {
         j->copies++;
+        j->gathers = true;
         if (in_copy || j->queries > 1)
             apart(j, "an aggregate whose result is copied");
     } else if (!tree_listed(fixed, name) && !tree_listed(patterns, name) &&
@@ -483,6 +487,7 @@ static bool judge_expression(struct judge *j, const json_t *node, const char *cl
                !tree_listed(fixed_types, tree_text(json_object_get(node, "cast_type"), "id"))) {
         judge_cast(j, tree_text(json_object_get(node, "cast_type"), "id"));
         j->copies += CAST_TEXT;
+        j->longer = j->longer > CAST_TEXT ? j->longer : CAST_TEXT;
         return true;
     }
     json_array_foreach(names, i, each) add_name(
@@ -734,8 +739,12 @@ static double growth(const struct judge *j)
 /* Looking for patterns in one value of that length. */
 static double steps(const struct judge *j, double longest)
 {
-    double needle = fmin(j->needle, longest);
+    double needle;
 
+    if (j->gathers && (j->walks > 1 || j->needle >= NEEDLE_BYTES || j->states > NEEDLE_BYTES))
+        return INFINITY; /* in all values at once */
+    longest *= growth(j) * (j->longer > 1 ? j->longer : 1);
+    needle = fmin(j->needle, longest);
     return fmax(fmax(pow(longest, j->walks), j->states * STATE_STEPS * longest),
                 needle < NEEDLE_BYTES ? 0 : needle / NEEDLE_BYTES * longest);
 }

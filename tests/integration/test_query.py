@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -414,6 +415,17 @@ HUNGRY = {
     "cube": "SELECT count(*) FROM public.t GROUP BY CUBE (" + ", ".join(f"id % {i}" for i in range(2, 17)) + ")",
     "windows": "SELECT sum(m) FROM (SELECT mode(id) OVER (ORDER BY id ROWS BETWEEN 100000000 PRECEDING AND "
                "CURRENT ROW EXCLUDE TIES) AS m FROM (SELECT a.id FROM public.t a, range(300) b))",
+    "groupings": " UNION ALL ".join(["SELECT 1 FROM public.t GROUP BY CUBE (a,b,c,d,e,f,g,h,i,j,k,l,m,n,o)"] * 60),
+    "arrays": "SELECT max(hash(NULL::BIGINT[9000][9000])) FROM range(1000000)",
+    "names": "SELECT id AS a0, " + ", ".join(f"a{i} + a{i} AS a{i + 1}" for i in range(60)) + " FROM public.t",
+    "many arguments": "SELECT sum(length(concat(" + ", ".join(["s"] * 600) + "))) FROM (SELECT CASE WHEN id > 0 "
+                      "THEN '" + "x" * 2000 + "' END AS s FROM public.t)",
+    "repetitions": "SELECT count(*) FROM (SELECT '" + "x" * 3000 + "' || id AS s FROM public.t) WHERE "
+                   "regexp_matches(s, 'x.{900}y')",
+    "needle": "SELECT count(*) FROM public.t, range(1000) WHERE contains('" + "x" * 60000 + "' || id, '"
+              + "x" * 30000 + "y')",
+    "no match": "SELECT count(*) FROM (SELECT range % 1 AS k FROM range(1500000)) a JOIN (SELECT range % 1 AS k "
+                "FROM range(1500000)) b ON a.k <> b.k",
     "recursion": "WITH RECURSIVE x AS (SELECT v AS s, 1 AS n FROM public.t UNION ALL SELECT s || s, n + 1 FROM x "
                  "WHERE n < 40) SELECT max(len(s)) FROM x",
 }
@@ -487,6 +499,21 @@ def test_a_process_of_its_own_dies_with_the_service(shop):
     shop.start().wait_live("public.t")
     assert traces(shop) == []
     assert rows(shop, "SELECT [count(*)] FROM public.t") == [["[3000]"]]
+
+
+def test_the_program_on_disk_is_replaced(source, db, duck, penstock, tmp_path, monkeypatch):
+    """As an upgrade does: the process of its own is this very program; without its library it says so."""
+    for name in ("penstock", "libduckdb.so"):
+        shutil.copy(os.path.join(os.path.dirname(PENSTOCK), name), tmp_path / name)
+    monkeypatch.setattr(harness, "PENSTOCK", str(tmp_path / "penstock"))
+    p = penstock(to_duckdb(source, db, duck)).start()
+    p.wait_live("public.fence")
+    os.unlink(tmp_path / "penstock")
+    shutil.copy("/bin/false", tmp_path / "penstock")
+    assert rows(p, "SELECT [1]") == [["[1]"]]
+    os.unlink(tmp_path / "libduckdb.so")
+    refused(p, "SELECT [1]", 503, "cannot start: restart the service")
+    assert rows(p, "SELECT 1") == [[1]]
 
 
 @pytest.mark.parametrize("what", ["count(*)", "[count(*)]"])

@@ -321,6 +321,7 @@ static void test_what_runs_here(void **state)
         "SELECT id & 7, v[2:], id AS a, a + 1 AS b, b + a AS c FROM shop.t",
         "SELECT count(*) FROM shop.t WHERE v ILIKE '%a%b%' OR v LIKE '_%a' OR contains(v, 'a')",
         "SELECT count(*) FROM shop.t WHERE v SIMILAR TO '\\d{4}-\\d{2}-\\d{2}'",
+        "SELECT string_agg(v, ', ') FROM shop.t WHERE v ILIKE '%a%' AND regexp_matches(v, '^a+$')",
         "SELECT min(COLUMNS(*)), max(COLUMNS(*)) FROM shop.t",
         "SELECT concat(v, '-', id), concat_ws(', ', v, id, ts) FROM shop.t",
         "SELECT a.id FROM shop.t a JOIN shop.t b USING (id) WHERE a.ts > '2026-01-01' AND b.d > 1 "
@@ -349,6 +350,10 @@ static void test_what_runs_here(void **state)
         "SELECT count(*) FROM shop.wide WHERE big ILIKE '%x%y'",
         "SELECT count(*) FROM shop.mid WHERE m GLOB '*[x]*x*y'",
         "SELECT count(*) FROM shop.mid WHERE regexp_matches(m, 'x.{900}y')",
+        "SELECT count(*) FROM shop.t WHERE concat_ws('-', v, v, v, v, v, v, v, v) LIKE '%-_%-%-y'",
+        "SELECT 1 FROM shop.t HAVING string_agg(v, ',') LIKE '%_v%v%y'",
+        "SELECT string_agg(v, ',') AS s, s LIKE '%_v%v%y' FROM shop.t",
+        "SELECT strftime(ts, '%c%c%c%c%c%c%c%c') LIKE '%_v%v%y' FROM shop.t",
         "SELECT count(*) FROM shop.wide WHERE contains(big, big)",
         "SELECT count(*) FROM shop.wide WHERE strpos(big, '" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
             HUNDRED HUNDRED HUNDRED "') > 0",
