@@ -126,8 +126,11 @@ struct source_ops {
     /* Makes what the stream needs before a mark (Postgres: the publication, and each table that
      * the settings select in it); with rights missing the error's hint is the exact SQL. */
     bool (*prepare)(struct source *s, struct error *err);
-    /* What prepare made and is there, "" if nothing; after it has gone (unprepare), nothing is. */
-    bool (*prepared)(struct source *s, char out[POSITION_SIZE], struct error *err);
+    /*
+     * What prepare makes and is there, "" if nothing; ours: it may be taken away, by unprepare, and
+     * then nothing is there any more. Not ours: a person made it, as another role.
+     */
+    bool (*prepared)(struct source *s, char out[POSITION_SIZE], bool *ours, struct error *err);
     bool (*unprepare)(struct source *s, struct error *err);
     bool (*mark_read)(struct source *s, struct mark *m, struct error *err);
     bool (*mark_drop)(struct source *s, struct error *err);

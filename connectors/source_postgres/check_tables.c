@@ -310,7 +310,8 @@ static void judge_whole(const struct tables_check *k, const struct source_plan *
     }
     if (plan->n == 0)
         findings_add(k->out, FINDING_WARNING, "source",
-                     "set table.include.list to regular expressions for the whole SCHEMA.TABLE",
+                     "make the tables, correct the database's name, or set table.include.list to "
+                     "regular expressions for the whole SCHEMA.TABLE",
                      "the settings select no table of database %s", k->s->facts.database);
     else if (refused == plan->n && !forgotten)
         findings_add(k->out, FINDING_STOPS, "source",

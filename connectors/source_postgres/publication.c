@@ -203,7 +203,7 @@ out:
     return ok;
 }
 
-bool publication_made(struct source *s, char out[POSITION_SIZE], struct error *err)
+bool publication_made(struct source *s, char out[POSITION_SIZE], bool *ours, struct error *err)
 {
     struct publication p = {0};
     struct pg_conn *c;
@@ -212,6 +212,7 @@ bool publication_made(struct source *s, char out[POSITION_SIZE], struct error *e
     snprintf(out, POSITION_SIZE, "%s",
              ok && p.exists && s->settings.mode != PUBLICATION_DISABLED ? s->settings.publication
                                                                         : "");
+    *ours = p.owned;
     return ok;
 }
 
@@ -220,11 +221,11 @@ bool publication_drop(struct source *s, struct error *err)
     char name[POSITION_SIZE];
     struct buf sql = {0};
     struct pg_conn *c;
-    bool ok;
+    bool ok, ours;
 
-    if (!publication_made(s, name, err))
+    if (!publication_made(s, name, &ours, err))
         return false;
-    if (name[0] == '\0')
+    if (name[0] == '\0' || !ours)
         return true;
     buf_puts(&sql, "DROP PUBLICATION IF EXISTS ");
     buf_sql_ident(&sql, name);

@@ -18,9 +18,10 @@ MUST_CHECK bool publication_read(struct source *s, struct pg_conn *c, struct pub
                                  struct error *err);
 /* Makes it as publication.autocreate.mode says and adds selected tables to it. */
 MUST_CHECK bool publication_prepare(struct source *s, struct error *err);
-/* Its name if it exists and penstock makes it itself; "" else. */
-MUST_CHECK bool publication_made(struct source *s, char out[POSITION_SIZE], struct error *err);
-/* Drops it if it exists and penstock makes it itself. */
+/* Its name if it exists and penstock makes it itself, "" else; ours: the role owns it. */
+MUST_CHECK bool publication_made(struct source *s, char out[POSITION_SIZE], bool *ours,
+                                 struct error *err);
+/* Drops it if it exists, penstock makes it itself, and the role owns it. */
 MUST_CHECK bool publication_drop(struct source *s, struct error *err);
 /*
  * The statement that would make or mend it; sql stays empty if there is nothing to do. Tables

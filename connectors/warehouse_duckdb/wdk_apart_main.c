@@ -162,6 +162,7 @@ int warehouse_duckdb_apart(void)
     enum ask_outcome out;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "penstock-query"); /* else ps would say "exe" */
     closefrom(STDERR_FILENO + 1);
     if (!read_request(&request) || getppid() != (pid_t)number(request, "parent"))
         return 1;

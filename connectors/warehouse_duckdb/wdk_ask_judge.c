@@ -430,12 +430,18 @@ static void find_owner(const json_t *node, const char **owner)
     size_t i;
 
     if (json_is_array(node)) {
-        json_array_foreach(node, i, each) find_owner(each, owner);
+        json_array_foreach(node, i, each)
+        {
+            find_owner(each, owner);
+        }
     } else if (json_array_size(names) > 0) {
         name = json_array_size(names) > 1 ? json_string_value(json_array_get(names, 0)) : "";
         *owner = *owner == NULL || strcasecmp(*owner, name) == 0 ? name : "";
     } else if (strcmp(tree_text(node, "class"), "SUBQUERY") != 0) { /* that is joined before */
-        json_object_foreach((json_t *)node, key, each) find_owner(each, owner);
+        json_object_foreach((json_t *)node, key, each)
+        {
+            find_owner(each, owner);
+        }
     }
 }
 
@@ -490,8 +496,11 @@ static bool judge_expression(struct judge *j, const json_t *node, const char *cl
         j->longer = j->longer > CAST_TEXT ? j->longer : CAST_TEXT;
         return true;
     }
-    json_array_foreach(names, i, each) add_name(
-        i + 1 < json_array_size(names) ? j->named_columns : j->last_names, json_string_value(each));
+    json_array_foreach(names, i, each)
+    {
+        add_name(i + 1 < json_array_size(names) ? j->named_columns : j->last_names,
+                 json_string_value(each));
+    }
     return in_copy;
 }
 
@@ -504,12 +513,18 @@ static double count_refs(const json_t *node, const json_t *aliases)
     size_t i;
 
     if (json_is_array(node)) {
-        json_array_foreach(node, i, each) n += count_refs(each, aliases);
+        json_array_foreach(node, i, each)
+        {
+            n += count_refs(each, aliases);
+        }
     } else if (json_array_size(names) > 0) {
         each = get_name(aliases, json_string_value(json_array_get(names, 0)));
         n = each == NULL ? 1 : json_real_value(each);
     } else {
-        json_object_foreach((json_t *)node, key, each) n += count_refs(each, aliases);
+        json_object_foreach((json_t *)node, key, each)
+        {
+            n += count_refs(each, aliases);
+        }
     }
     return n;
 }

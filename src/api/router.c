@@ -63,7 +63,7 @@ json_t *api_string(const char *s)
 
 void api_json(struct api_reply *reply, unsigned status, json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
     json_decref(json);
     buf_reset(&reply->body);

@@ -289,7 +289,7 @@ json_t *check_plan_totals(const struct check_pair *p)
         if (p->tables[i].refused != NULL)
             continue;
         tables++;
-        rows += t->est_rows > 0 ? t->est_rows : 0;
+        rows = rows < 0 || t->est_rows < 0 ? -1 : rows + t->est_rows; /* -1: of one it is unknown */
         bytes += t->est_bytes > 0 ? t->est_bytes : 0;
     }
     return json_pack("{s:s, s:s?, s:s?, s:i, s:i, s:I, s:I, s:o, s:s?, s:o, s:s?}", "source",

@@ -28,6 +28,7 @@ struct removal {
     struct source_identity id; /* .mark: the slot's name */
     struct mark mark;
     char prepared[POSITION_SIZE];
+    bool ours; /* prepared can go */
 
     struct warehouse *w;
     struct books books; /* session NULL: there are none */
@@ -45,7 +46,7 @@ static bool look_at_source(struct removal *r, struct error *err)
     if (r->warehouse_only)
         return true;
     if (ops->open(&r->src, r->s.source->config, err) && ops->connect(r->src, &r->id, err) &&
-        ops->mark_read(r->src, &r->mark, err) && ops->prepared(r->src, r->prepared, err))
+        ops->mark_read(r->src, &r->mark, err) && ops->prepared(r->src, r->prepared, &r->ours, err))
         return true;
     error_prefix(err, "source %s", r->s.source->name);
     if (err->kind == ERROR_RETRY)
@@ -79,16 +80,22 @@ static const char *slot(const struct removal *r)
     return r->mark.state != MARK_MISSING ? r->id.mark : NULL;
 }
 
+static const char *publication(const struct removal *r, bool ours)
+{
+    return r->prepared[0] != '\0' && r->ours == ours ? r->prepared : NULL;
+}
+
 static json_t *answer(const struct removal *r)
 {
-    return json_pack("{s:s, s:s?, s:s?, s:b, s:b, s:o}", "connector", r->s.source->name, "slot",
-                     slot(r), "publication", r->prepared[0] != '\0' ? r->prepared : NULL, "books",
-                     r->books.session != NULL, "tables_dropped", r->tables, "tables", names(r));
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:b, s:b, s:o}", "connector", r->s.source->name,
+                     "slot", slot(r), "publication", publication(r, true), "publication_kept",
+                     publication(r, false), "books", r->books.session != NULL, "tables_dropped",
+                     r->tables, "tables", names(r));
 }
 
 static bool nothing(const struct removal *r)
 {
-    return slot(r) == NULL && r->prepared[0] == '\0' && r->books.session == NULL;
+    return slot(r) == NULL && publication(r, true) == NULL && r->books.session == NULL;
 }
 
 static void show(const struct removal *r, FILE *out)
@@ -104,7 +111,8 @@ static void show(const struct removal *r, FILE *out)
         fprintf(out, "  at the source     replication slot %s, which keeps %lld bytes of log\n",
                 slot(r), (long long)r->mark.retained_bytes);
     if (r->prepared[0] != '\0')
-        fprintf(out, "                    publication %s\n", r->prepared);
+        fprintf(out, "                    %spublication %s%s\n", r->ours ? "" : "(stays) ",
+                r->prepared, r->ours ? "" : ", which another role owns");
     if (r->books.session == NULL) {
         fputs("  in the warehouse  nothing\n", out);
         return;
@@ -241,7 +249,8 @@ const struct cli_command cli_remove = {
              "       penstock remove --from URL --to URL [--tables] [--yes]",
     .help = "The service must be stopped. What there is to remove is listed first, then it asks.\n"
             "The tables in the warehouse stay unless --tables is given; a publication that\n"
-            "penstock did not make (publication.autocreate.mode: disabled) always stays.",
+            "penstock did not make (another role owns it, or publication.autocreate.mode is\n"
+            "disabled) always stays.",
     .options = remove_options,
     .max_positional = 1,
     .run = run,

@@ -104,8 +104,9 @@ static bool put_source(struct buf *out, const struct config_connector *c)
     struct source *s = NULL;
     struct mark m = {0};
     struct error err = {0};
+    bool ours = true;
     bool asked = c->source->open(&s, c->config, &err) && c->source->connect(s, &id, &err) &&
-                 c->source->mark_read(s, &m, &err) && c->source->prepared(s, prepared, &err);
+                 c->source->mark_read(s, &m, &err) && c->source->prepared(s, prepared, &ours, &err);
 
     c->source->close(s);
     if (!asked)
@@ -119,7 +120,8 @@ static bool put_source(struct buf *out, const struct config_connector *c)
                    "that is written from now on\n",
                    slot, progress_bytes(m.retained_bytes, kept, sizeof(kept)));
     if (prepared[0] != '\0')
-        buf_printf(out, "  at the source     publication %s\n", prepared);
+        buf_printf(out, "  at the source     publication %s%s\n", prepared,
+                   ours ? "" : ", which another role owns");
     return !asked || m.state != MARK_MISSING || prepared[0] != '\0';
 }
 

@@ -130,6 +130,28 @@ def test_a_publication_of_others_stays(source, db, warehouse, wdb, penstock):
     assert publications(source, db) == ["hand"] and slots(source, db) == []
 
 
+def test_a_publication_that_another_role_owns_stays(source, db, warehouse, wdb, penstock):
+    """An administrator made it, as `check` asks for where the role owns no tables."""
+    role = f"reader_{db}"
+    source.script(SCHEMA + f"CREATE ROLE {role} LOGIN REPLICATION; GRANT SELECT ON ALL TABLES IN SCHEMA public "
+                  f"TO {role}; CREATE PUBLICATION penstock_shop FOR TABLE t, u, fence WITH "
+                  "(publish_via_partition_root = true)", db)
+    try:
+        p = penstock(to_postgres(source, db, warehouse, wdb, source={"database.user": role}))
+        p.start().wait_live("public.t", "public.u")
+        assert p.stop() == 0
+        r = remove(p, "--yes", "--tables")
+        assert r.returncode == 0, r.stderr
+        assert "(stays) publication penstock_shop, which another role owns\n" in r.stdout
+        assert slots(source, db) == [] and publications(source, db) == ["penstock_shop"]
+        assert pg_tables(warehouse, wdb) == []
+        assert "there was nothing to remove" in remove(p, "--yes").stdout
+        out = json.loads(remove(p, "--yes", "--output", "json").stdout)
+        assert out["publication"] is None and out["publication_kept"] == "penstock_shop"
+    finally:
+        source.script(f"DROP OWNED BY {role}; DROP ROLE {role}", db)
+
+
 def test_two_connectors_of_one_warehouse_do_not_share_their_end(source, db, warehouse, wdb, penstock):
     source.script(SCHEMA, db)
     both = to_postgres(source, db, warehouse, wdb)
