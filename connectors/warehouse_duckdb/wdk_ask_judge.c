@@ -627,8 +627,12 @@ static void walk(struct judge *j, const json_t *node, bool in_copy)
         apart(j, "many parts");
     else if (json_is_object(node))
         walk_object(j, node, in_copy);
-    else
-        json_array_foreach(node, i, each) walk(j, each, in_copy);
+    else {
+        json_array_foreach(node, i, each)
+        {
+            walk(j, each, in_copy);
+        }
+    }
 }
 
 /* --- how long the text is that a statement can meet --- */
