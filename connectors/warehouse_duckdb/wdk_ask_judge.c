@@ -9,7 +9,8 @@
  *   planning   few queries, tables and stars, nothing recursive: no doubling gets far;
  *   values     functions whose results have a fixed size, of a list; those that copy text (upper,
  *              ||, string_agg, ...) only if a vector of the longest text that the columns named
- *              hold, through all of them, stays below VECTOR_BYTES;
+ *              hold, through all of them, stays below 64 MB
+ *              (wdk_judge_length.c);
  *   time       patterns that are constants with few wildcards (LIKE walks back and forth) and
  *              needles that are short, for the longest text that the columns named hold; joins by
  *              equality (others look through all rows of the other side, between two vectors).
@@ -18,27 +19,16 @@
  */
 #include "util/log.h"
 #include "util/mem.h"
-#include "warehouse_duckdb/wdk.h"
-#include "warehouse_duckdb/wdk_tree.h"
+#include "warehouse_duckdb/wdk_judge.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { MAX_QUERIES = 8, MAX_TABLES = 8, MAX_STARS = 8, MAX_NODES = 20000 };
-enum { MAX_WILDCARDS = 4, MAX_GROUPINGS = 16, MAX_TEXT_COLUMNS = 64 };
+enum { MAX_QUERIES = 8, MAX_TABLES = 8, MAX_STARS = 8, MAX_NODES = 20000, MAX_GROUPINGS = 16 };
 enum { COLUMNS_NODES = 400 }; /* of a statement with COLUMNS: planning makes them for each column */
-enum { VECTOR_ROWS = 2048, LEAST_BYTES = 64 };
 /* So many times the length of what they are given: a BLOB's bytes as \xAA, a format's %c. */
 enum { CAST_TEXT = 4, TIME_TEXT = 16 };
-#define VECTOR_BYTES (64.0 * 1024 * 1024)
-#define UNKNOWN_BYTES 1e12   /* no statistics, or a nested type */
-#define VALUE_STEPS 1e6      /* of looking for a pattern in one value */
-#define STATE_STEPS 4        /* of a regular expression that has outgrown its cache, for a byte */
-#define NEEDLE_BYTES 64      /* are compared in one step */
-#define PLANNED_REFS 1e4     /* of columns, in the place of names that the same list gave */
-#define REPEATED_MOST 1000.0 /* by RE2 */
-#define UNICODE_STATES 200   /* of a class of them, about */
+#define PLANNED_REFS 1e4 /* of columns, in the place of names that the same list gave */
 
 /* Their results have a fixed size, whatever their arguments. */
 static const char *const fixed[] = {
@@ -73,75 +63,27 @@ static const char *const fixed[] = {
 
 /* What runs over windows in a time that does not grow with the frame. */
 static const char *const windows[] = {
+    /* numbers, then values */
     "row_number", "rank",  "dense_rank",  "rank_dense", "percent_rank", "cume_dist", "ntile",
     "count",      "sum",   "avg",         "min",        "max",          "lag",       "lead",
     "count_star", "first", "first_value", "last_value", "nth_value",    NULL};
 
 /* Their results may be text, but are no longer than their arguments together. */
-static const char *const copying[] = {"lower",
-                                      "upper",
-                                      "lcase",
-                                      "ucase",
-                                      "trim",
-                                      "ltrim",
-                                      "rtrim",
-                                      "substring",
-                                      "substr",
-                                      "left",
-                                      "right",
-                                      "reverse",
-                                      "split_part",
-                                      "nullif",
-                                      "ifnull",
-                                      "if",
-                                      "greatest",
-                                      "least",
-                                      "min",
-                                      "max",
-                                      "first",
-                                      "last",
-                                      "any_value",
-                                      "arbitrary",
-                                      "arg_min",
-                                      "arg_max",
-                                      "argmin",
-                                      "argmax",
-                                      "min_by",
-                                      "max_by",
-                                      "median",
-                                      "mode",
-                                      "quantile_cont",
-                                      "quantile_disc",
-                                      "lag",
-                                      "lead",
-                                      "first_value",
-                                      "last_value",
-                                      "nth_value",
-                                      "regexp_extract",
-                                      "json_extract",
-                                      "->",
-                                      "->>",
-                                      "json_extract_string",
-                                      "json_extract_path",
-                                      "json_extract_path_text",
-                                      "json_array_length",
-                                      "json_type",
-                                      "json_valid",
-                                      "strptime",
-                                      "try_strptime",
-                                      "&", /* of bit strings; of numbers it does no harm */
-                                      "|",
-                                      "~",
-                                      "<<",
-                                      ">>",
-                                      "xor",
-                                      "bit_and",
-                                      "bit_or",
-                                      "bit_xor",
-                                      NULL};
+static const char *const copying[] = {
+    /* of text, and of any type */
+    "lower", "upper", "lcase", "ucase", "trim", "ltrim", "rtrim", "substring", "substr", "left",
+    "right", "reverse", "split_part", "nullif", "ifnull", "if", "greatest", "least", "min", "max",
+    "first", "last", "any_value", "arbitrary", "arg_min", "arg_max", "argmin", "argmax", "min_by",
+    "max_by", "median", "mode", "quantile_cont", "quantile_disc", "lag", "lead", "first_value",
+    "last_value", "nth_value", "regexp_extract", "json_extract", "->", "->>", "json_extract_string",
+    "json_extract_path", "json_extract_path_text", "json_array_length", "json_type", "json_valid",
+    "strptime", "try_strptime",
+    /* of bit strings; of numbers it does no harm */
+    "&", "|", "~", "<<", ">>", "xor", "bit_and", "bit_or", "bit_xor", NULL};
 
 /* With one argument more they keep the first N of each group, and make room for them at once. */
 static const char *const of_one[] = {"min", "max", NULL};
+
 static const char *const of_two[] = {"arg_min", "arg_max", "argmin", "argmax",
                                      "min_by",  "max_by",  NULL};
 
@@ -153,91 +95,15 @@ static const char *const gathering[] = {"string_agg", "group_concat",      "list
                                         "list",       "array_agg",         "json_group_array",
                                         "histogram",  "json_group_object", NULL};
 
-static const char *const patterns[] = {"~~",
-                                       "!~~",
-                                       "~~*",
-                                       "!~~*",
-                                       "~~~",
-                                       "like_escape",
-                                       "ilike_escape",
-                                       "not_like_escape",
-                                       "not_ilike_escape",
-                                       NULL};
-/* Their second argument is looked for in the first, byte by byte. */
-static const char *const needles[] = {"contains", "position",   "strpos",
-                                      "instr",    "split_part", NULL};
-static const char *const regular[] = {"regexp_matches", "regexp_full_match", "regexp_extract",
-                                      NULL};
-/* With a wildcard in the path they return each part and the parts of each part. */
-static const char *const paths[] = {"json_extract",      "json_extract_string",    "->", "->>",
-                                    "json_extract_path", "json_extract_path_text", NULL};
-
 /* Functions in FROM that make rows from a value, of whatever size. */
 static const char *const takers[] = {"json_each", "json_tree", "unnest", NULL};
 
 /* By these a join finds its rows; by others it goes through all. */
 static const char *const equalities[] = {"COMPARE_EQUAL", "COMPARE_NOT_DISTINCT_FROM", NULL};
 
-/* Types to cast to that are long, but not longer than the text itself says. */
-static const char *const text_types[] = {"VARCHAR", "BLOB", "JSON", NULL};
-
 static const char *const classes[] = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "CAST",
                                       "CASE",       "OPERATOR", "BETWEEN",    "SUBQUERY",    "STAR",
                                       "FUNCTION",   "WINDOW",   NULL};
-
-static const char *const fixed_types[] = {"BOOLEAN",
-                                          "TINYINT",
-                                          "SMALLINT",
-                                          "INTEGER",
-                                          "BIGINT",
-                                          "HUGEINT",
-                                          "UTINYINT",
-                                          "USMALLINT",
-                                          "UINTEGER",
-                                          "UBIGINT",
-                                          "UHUGEINT",
-                                          "FLOAT",
-                                          "DOUBLE",
-                                          "DECIMAL",
-                                          "DATE",
-                                          "TIME",
-                                          "TIME_NS",
-                                          "TIMESTAMP",
-                                          "TIMESTAMP WITH TIME ZONE",
-                                          "TIMESTAMP_S",
-                                          "TIMESTAMP_MS",
-                                          "TIMESTAMP_NS",
-                                          "TIME WITH TIME ZONE",
-                                          "INTERVAL",
-                                          "UUID",
-                                          "ENUM",
-                                          NULL};
-
-struct judge {
-    struct session *s;
-    const char *why; /* it must run apart; NULL: not yet */
-    int nodes, queries, tables, stars, copies, grows;
-    bool renames, columns, unequal, joined, described;
-    double literal; /* bytes of the longest constant */
-    /* What patterns cost for text of some length: needles x length, states x length, length ^ walks
-     * (the most of them). */
-    double needle, states;
-    int walks;
-    int measured; /* columns of text */
-    int longer;   /* so many times what it is given is a value that is made */
-    bool gathers;
-    /* Sets of names in lower case. A column can go on under an alias: what is named anywhere
-     * counts, and all columns do (stars) where they get other names at once or a row is named
-     * whole. */
-    json_t *named_tables, *named_columns, *last_names, *rows;
-    struct error *err;
-};
-
-static void apart(struct judge *j, const char *why)
-{
-    if (j->why == NULL)
-        j->why = why;
-}
 
 /* Names are equal to DuckDB if they are in ASCII's lower case. */
 static char *lower_name(const char *name)
@@ -249,7 +115,7 @@ static char *lower_name(const char *name)
     return lower;
 }
 
-static void set_name(json_t *set, const char *name, json_t *value)
+void judge_set_name(json_t *set, const char *name, json_t *value)
 {
     char *lower = lower_name(name);
 
@@ -259,10 +125,10 @@ static void set_name(json_t *set, const char *name, json_t *value)
 
 static void add_name(json_t *set, const char *name)
 {
-    set_name(set, name, json_true());
+    judge_set_name(set, name, json_true());
 }
 
-static json_t *get_name(const json_t *set, const char *name)
+json_t *judge_get_name(const json_t *set, const char *name)
 {
     char *lower = lower_name(name);
     json_t *value = json_object_get(set, lower);
@@ -271,96 +137,13 @@ static json_t *get_name(const json_t *set, const char *name)
     return value;
 }
 
-/* The constant that a pattern is; NULL if it is none. */
-static const char *constant(const json_t *node)
-{
-    return strcmp(tree_text(node, "class"), "CONSTANT") == 0
-               ? json_string_value(json_object_get(json_object_get(node, "value"), "value"))
-               : NULL;
-}
-
-/* LIKE tries what follows a wildcard at each place, and so on; not where the pattern ends. */
-static void judge_walks(struct judge *j, const char *name, const char *p)
-{
-    bool like = strcmp(name, "~~") == 0 || strcmp(name, "!~~") == 0;
-    int walks = 0;
-
-    if (like && strchr(p, '_') == NULL) { /* its parts are looked for one after another */
-        j->needle += (double)strlen(p);
-        return;
-    }
-    for (; *p != '\0'; p++)
-        walks += (*p == '%' || *p == '*') && p[1] != '\0';
-    if (walks > j->walks)
-        j->walks = walks;
-}
-
-/* How many states the automaton has: RE2 lets repetitions make a thousand of each at most. */
-static void judge_states(struct judge *j, const char *p)
-{
-    double states = (double)strlen(p), times = 1;
-
-    for (; *p != '\0'; p++) {
-        if (*p == '{')
-            times *=
-                fmax(1, fmax(atof(p + 1), strchr(p, ',') == NULL ? 0 : atof(strchr(p, ',') + 1)));
-        if (p[0] == '\\' && (p[1] == 'p' || p[1] == 'P'))
-            states += UNICODE_STATES;
-    }
-    j->states += states * fmin(times, REPEATED_MOST);
-}
-
-static void judge_pattern(struct judge *j, const char *name, const json_t *children, bool wildcards)
-{
-    const char *pattern = constant(json_array_get(children, 1)), *p = pattern;
-    int n = 0;
-
-    if (p == NULL) {
-        apart(j, "a pattern that is no constant");
-        return;
-    }
-    for (; *p != '\0'; p++)
-        n += *p == '%' || *p == '*' || *p == '?' || *p == '_';
-    if (wildcards && n > MAX_WILDCARDS)
-        apart(j, "a pattern with many wildcards");
-    else if (wildcards)
-        judge_walks(j, name, pattern);
-    else
-        judge_states(j, pattern);
-}
-
-static void judge_needle(struct judge *j, const json_t *children)
-{
-    const json_t *needle = json_array_get(children, 1);
-    const char *p = constant(needle);
-
-    if (p != NULL)
-        j->needle += (double)strlen(p);
-    else if (strcmp(tree_text(needle, "class"), "CONSTANT") != 0)
-        j->needle = INFINITY; /* as long as the text */
-}
-
-static void judge_path(struct judge *j, const json_t *children)
-{
-    const json_t *path = json_array_get(children, 1);
-    const char *p = constant(path);
-
-    if (strcmp(tree_text(path, "class"), "CONSTANT") != 0 || (p != NULL && strchr(p, '*') != NULL))
-        apart(j, "a path with wildcards");
-}
-
 static void judge_arguments(struct judge *j, const char *name, const json_t *children)
 {
     size_t n = json_array_size(children);
 
-    if (tree_listed(patterns, name) || tree_listed(regular, name))
-        judge_pattern(j, name, children, tree_listed(patterns, name));
-    if (tree_listed(needles, name))
-        judge_needle(j, children);
-    if (tree_listed(paths, name))
-        judge_path(j, children);
+    judge_pattern(j, name, children);
     if ((tree_listed(of_one, name) && n > 1) || (tree_listed(of_two, name) && n > 2))
-        apart(j, "an aggregate that keeps several values");
+        judge_apart(j, "an aggregate that keeps several values");
 }
 
 /* Others are computed anew for each row of the frame. */
@@ -370,7 +153,7 @@ static void judge_window(struct judge *j, const json_t *node)
         strcmp(tree_text(node, "exclude_clause"), "NO_OTHER") != 0 ||
         json_is_true(json_object_get(node, "distinct")) ||
         json_array_size(json_object_get(node, "arg_orders")) > 0)
-        apart(j, "a window function of a rare kind");
+        judge_apart(j, "a window function of a rare kind");
 }
 
 /* concat_ws puts its separator between any two. */
@@ -382,7 +165,7 @@ static void judge_growing(struct judge *j, const json_t *children)
     json_array_foreach(children, i, each)
     {
         if (strcmp(tree_text(each, "type"), "OPERATOR_UNPACK") == 0)
-            apart(j, "arguments from columns");
+            judge_apart(j, "arguments from columns");
     }
     j->grows += json_array_size(children) > 2 ? 2 * (int)json_array_size(children) : 1;
 }
@@ -406,17 +189,16 @@ static bool judge_function(struct judge *j, const json_t *node, bool in_copy)
         j->copies++;
         j->gathers = true;
         if (in_copy || j->queries > 1)
-            apart(j, "an aggregate whose result is copied");
-    } else if (!tree_listed(fixed, name) && !tree_listed(patterns, name) &&
-               !tree_listed(regular, name)) {
-        apart(j, "a function that may make large values");
+            judge_apart(j, "an aggregate whose result is copied");
+    } else if (!tree_listed(fixed, name) && !judge_is_pattern(name)) {
+        judge_apart(j, "a function that may make large values");
     }
     return false;
 }
 
-static void judge_constant(struct judge *j, const json_t *node)
+static void judge_literal(struct judge *j, const json_t *node)
 {
-    const char *s = constant(node);
+    const char *s = judge_constant(node);
 
     if (s != NULL && (double)strlen(s) > j->literal)
         j->literal = (double)strlen(s);
@@ -460,8 +242,8 @@ static void judge_comparison(struct judge *j, const json_t *node)
 
 static void judge_cast(struct judge *j, const char *type)
 {
-    if (!tree_listed(text_types, type) && strcmp(type, "UNBOUND") != 0)
-        apart(j, "a cast to a type of any size");
+    if (!tree_listed(judge_text_types, type) && strcmp(type, "UNBOUND") != 0)
+        judge_apart(j, "a cast to a type of any size");
 }
 
 static bool judge_expression(struct judge *j, const json_t *node, const char *class, bool in_copy)
@@ -470,19 +252,19 @@ static bool judge_expression(struct judge *j, const json_t *node, const char *cl
     size_t i;
 
     if (!tree_listed(classes, class))
-        apart(j, "an expression of a rare kind");
+        judge_apart(j, "an expression of a rare kind");
     j->joined |= strcmp(class, "SUBQUERY") == 0;
     if (strcmp(class, "FUNCTION") == 0)
         return judge_function(j, node, in_copy);
     if (strcmp(class, "WINDOW") == 0)
         judge_window(j, node);
     else if (strcmp(class, "CONSTANT") == 0)
-        judge_constant(j, node);
+        judge_literal(j, node);
     else if (strcmp(class, "COMPARISON") == 0)
         judge_comparison(j, node);
     else if (strcmp(class, "SUBQUERY") == 0 && json_is_object(json_object_get(node, "child")) &&
              !tree_listed(equalities, tree_text(node, "comparison_type")))
-        apart(j, "a comparison with all rows of a query");
+        judge_apart(j, "a comparison with all rows of a query");
     else if (strcmp(class, "STAR") == 0) {
         j->stars++;
         j->columns |= json_is_true(json_object_get(node, "columns"));
@@ -490,7 +272,8 @@ static bool judge_expression(struct judge *j, const json_t *node, const char *cl
         j->copies++; /* of text, too */
         return true;
     } else if (strcmp(class, "CAST") == 0 &&
-               !tree_listed(fixed_types, tree_text(json_object_get(node, "cast_type"), "id"))) {
+               !tree_listed(judge_fixed_types,
+                            tree_text(json_object_get(node, "cast_type"), "id"))) {
         judge_cast(j, tree_text(json_object_get(node, "cast_type"), "id"));
         j->copies += CAST_TEXT;
         j->longer = j->longer > CAST_TEXT ? j->longer : CAST_TEXT;
@@ -518,7 +301,7 @@ static double count_refs(const json_t *node, const json_t *aliases)
             n += count_refs(each, aliases);
         }
     } else if (json_array_size(names) > 0) {
-        each = get_name(aliases, json_string_value(json_array_get(names, 0)));
+        each = judge_get_name(aliases, json_string_value(json_array_get(names, 0)));
         n = each == NULL ? 1 : json_real_value(each);
     } else {
         json_object_foreach((json_t *)node, key, each)
@@ -542,10 +325,10 @@ static void judge_list(struct judge *j, const json_t *list)
         n = fmin(count_refs(each, aliases), 2 * PLANNED_REFS);
         sum += n;
         if (*tree_text(each, "alias") != '\0')
-            set_name(aliases, tree_text(each, "alias"), json_real(fmax(n, 1)));
+            judge_set_name(aliases, tree_text(each, "alias"), json_real(fmax(n, 1)));
     }
     if (sum > PLANNED_REFS)
-        apart(j, "names for expressions of names for expressions");
+        judge_apart(j, "names for expressions of names for expressions");
     json_decref(aliases);
 }
 
@@ -565,7 +348,7 @@ static void judge_table_function(struct judge *j, const char *name)
 {
     j->tables++;
     if (tree_listed(takers, name))
-        apart(j, "a function that takes values to pieces");
+        judge_apart(j, "a function that takes values to pieces");
     j->described |= strcasecmp(name, "range") != 0 && strcasecmp(name, "generate_series") != 0;
 }
 
@@ -579,7 +362,7 @@ static void judge_source(struct judge *j, const json_t *node, const char *type)
         j->described |= is_of_catalog(node);
         add_name(j->rows, tree_text(node, *tree_text(node, "alias") ? "alias" : "table_name"));
     } else if (strcmp(type, "PIVOT") == 0 || strcmp(type, "RECURSIVE_CTE_NODE") == 0) {
-        apart(j, "a query of a rare kind");
+        judge_apart(j, "a query of a rare kind");
     } else if (strcmp(type, "TABLE_FUNCTION") == 0) {
         judge_table_function(j, tree_text(function, "function_name"));
     } else if (strcmp(type, "JOIN") == 0) {
@@ -590,7 +373,7 @@ static void judge_source(struct judge *j, const json_t *node, const char *type)
         j->queries++;
         judge_list(j, json_object_get(node, "select_list"));
         if (json_array_size(json_object_get(node, "group_sets")) > MAX_GROUPINGS)
-            apart(j, "many groupings");
+            judge_apart(j, "many groupings");
     }
 }
 
@@ -624,7 +407,7 @@ static void walk(struct judge *j, const json_t *node, bool in_copy)
         return;
     if (++j->nodes > MAX_NODES || j->queries > MAX_QUERIES || j->tables > MAX_TABLES ||
         j->stars > MAX_STARS)
-        apart(j, "many parts");
+        judge_apart(j, "many parts");
     else if (json_is_object(node))
         walk_object(j, node, in_copy);
     else {
@@ -635,162 +418,12 @@ static void walk(struct judge *j, const json_t *node, bool in_copy)
     }
 }
 
-/* --- how long the text is that a statement can meet --- */
-
-/* Of a path like t.struct.field any part may be the column. */
-static bool is_named(const struct judge *j, const char *column)
-{
-    return get_name(j->named_columns, column) != NULL || get_name(j->last_names, column) != NULL;
-}
-
-static bool names_all(const struct judge *j)
-{
-    const char *row;
-    json_t *each;
-
-    json_object_foreach(j->rows, row, each)
-    {
-        if (json_object_get(j->last_names, row) != NULL)
-            return true;
-    }
-    return j->stars > 0 || j->renames;
-}
-
-/* "[Min: .., Max: .., Has Unicode: false, Max String Length: 7]..."; no value may imitate it. */
-static double length_of(const char *stats)
-{
-    static const char sign[] = ", Max String Length: ";
-    const char *at = NULL, *next = stats;
-
-    while (next != NULL && (next = strstr(next, sign)) != NULL) {
-        next += strlen(sign);
-        at = next;
-    }
-    return at == NULL ? UNKNOWN_BYTES : strtod(at, NULL);
-}
-
-static bool longest_of(struct judge *j, const char *schema, const char *table, const char *column,
-                       double *longest)
-{
-    struct arena *a = arena_new("ask");
-    struct buf sql = {0};
-    struct rowset r;
-    bool ok;
-
-    buf_puts(&sql, "SELECT stats(");
-    buf_sql_ident(&sql, column);
-    buf_puts(&sql, ")::VARCHAR FROM ");
-    buf_sql_ident(&sql, schema);
-    buf_puts(&sql, ".");
-    buf_sql_ident(&sql, table);
-    buf_puts(&sql, " LIMIT 1");
-    ok = wdk_query(j->s, a, buf_cstr(&sql), &r, j->err);
-    if (ok && r.nrows > 0)
-        *longest = fmax(*longest, length_of(rowset_get(&r, 0, 0)));
-    buf_free(&sql);
-    arena_free(a);
-    return ok;
-}
-
-/* Text columns of all tables with such a name, in whichever schema; views hold anything. */
-static void list_columns(const struct judge *j, struct buf *sql)
-{
-    const char *name;
-    json_t *each;
-
-    buf_puts(sql, "SELECT c.schema_name, c.table_name, c.column_name, c.data_type, v.view_name "
-                  "FROM duckdb_columns() c LEFT JOIN duckdb_views() v ON "
-                  "v.database_name = c.database_name AND v.schema_name = c.schema_name AND "
-                  "v.view_name = c.table_name WHERE NOT c.internal AND c.database_name = "
-                  "'" WDK_DATABASE "' AND lower(c.table_name) IN (''");
-    json_object_foreach(j->named_tables, name, each)
-    {
-        buf_puts(sql, ", lower(");
-        buf_sql_string(sql, name);
-        buf_puts(sql, ")");
-    }
-    buf_puts(sql, ")");
-}
-
-/* One row of list_columns(). */
-static bool measure(struct judge *j, const struct rowset *r, int i, double *longest)
-{
-    const char *column = rowset_get(r, i, 2), *type = rowset_get(r, i, 3);
-
-    if (rowset_get(r, i, 4) != NULL)
-        *longest = UNKNOWN_BYTES;
-    if ((!names_all(j) && !is_named(j, column)) || tree_listed(fixed_types, type) ||
-        strncmp(type, "DECIMAL(", 8) == 0 || strncmp(type, "ENUM(", 5) == 0)
-        return true;
-    if (++j->measured > MAX_TEXT_COLUMNS || !tree_listed(text_types, type))
-        *longest = UNKNOWN_BYTES;
-    if (*longest >= UNKNOWN_BYTES)
-        return true;
-    return longest_of(j, rowset_get(r, i, 0), rowset_get(r, i, 1), column, longest);
-}
-
-static bool longest_text(struct judge *j, double *longest)
-{
-    struct arena *a = arena_new("ask");
-    struct buf sql = {0};
-    struct rowset r;
-    bool ok;
-    int i;
-
-    *longest = fmax(j->literal, j->described ? UNKNOWN_BYTES : LEAST_BYTES);
-    list_columns(j, &sql);
-    ok = wdk_query(j->s, a, buf_cstr(&sql), &r, j->err);
-    for (i = 0; ok && i < r.nrows; i++)
-        ok = measure(j, &r, i, longest);
-    buf_free(&sql);
-    arena_free(a);
-    return ok;
-}
-
-/* grows of them shared out over the queries, each of which works on what the one inside made. */
-static double growth(const struct judge *j)
-{
-    double n = fmax(j->queries, 1);
-
-    return pow(1 + j->grows / n, n);
-}
-
-/* Looking for patterns in one value of that length. */
-static double steps(const struct judge *j, double longest)
-{
-    double needle;
-
-    if (j->gathers && (j->walks > 1 || j->needle >= NEEDLE_BYTES || j->states > NEEDLE_BYTES))
-        return INFINITY; /* in all values at once */
-    longest *= growth(j) * (j->longer > 1 ? j->longer : 1);
-    needle = fmin(j->needle, longest);
-    return fmax(fmax(pow(longest, j->walks), j->states * STATE_STEPS * longest),
-                needle < NEEDLE_BYTES ? 0 : needle / NEEDLE_BYTES * longest);
-}
-
-static bool judge_lengths(struct judge *j)
-{
-    bool patterned = j->walks > 0 || j->states > 0 || j->needle > 0;
-    double longest = 0, copies;
-
-    if (j->why != NULL || (j->copies == 0 && !patterned))
-        return true;
-    if (!longest_text(j, &longest))
-        return false;
-    copies = j->copies * (j->columns ? fmax(j->measured, 1) : 1);
-    if (copies > 0 && VECTOR_ROWS * (copies + 1) * growth(j) * longest > VECTOR_BYTES)
-        apart(j, "copies of long text");
-    else if (patterned && steps(j, longest) > VALUE_STEPS)
-        apart(j, "a pattern for long text");
-    return true;
-}
-
 static void judge_whole(struct judge *j)
 {
     if (j->columns && j->nodes > COLUMNS_NODES)
-        apart(j, "many parts for each column");
+        judge_apart(j, "many parts for each column");
     if (j->unequal && j->joined)
-        apart(j, "a join by more than equality");
+        judge_apart(j, "a join by more than equality");
 }
 
 bool wdk_ask_judge(struct session *s, const void *tree, bool *runs_apart, struct error *err)
