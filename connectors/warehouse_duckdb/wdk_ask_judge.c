@@ -105,36 +105,9 @@ static const char *const classes[] = {"COLUMN_REF", "CONSTANT", "COMPARISON", "C
                                       "CASE",       "OPERATOR", "BETWEEN",    "SUBQUERY",    "STAR",
                                       "FUNCTION",   "WINDOW",   NULL};
 
-/* Names are equal to DuckDB if they are in ASCII's lower case. */
-static char *lower_name(const char *name)
-{
-    char *lower = mem_strdup(name), *p;
-
-    for (p = lower; *p != '\0'; p++)
-        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
-    return lower;
-}
-
-void judge_set_name(json_t *set, const char *name, json_t *value)
-{
-    char *lower = lower_name(name);
-
-    json_object_set_new(set, lower, value);
-    mem_free(lower);
-}
-
 static void add_name(json_t *set, const char *name)
 {
     judge_set_name(set, name, json_true());
-}
-
-json_t *judge_get_name(const json_t *set, const char *name)
-{
-    char *lower = lower_name(name);
-    json_t *value = json_object_get(set, lower);
-
-    mem_free(lower);
-    return value;
 }
 
 static void judge_arguments(struct judge *j, const char *name, const json_t *children)

@@ -166,3 +166,26 @@ enum wdk_limit wdk_watch_stop(struct wdk_watch *watch)
     release(watch);
     return reached;
 }
+
+enum ask_outcome wdk_limited(const struct question *q, enum wdk_limit limit, struct error *err)
+{
+    switch (limit) {
+    case WDK_LIMIT_TIME:
+        error_set(err, ERROR_CONFIG,
+                  "The query was ended after %d ms: raise timeout_ms, or ask for less",
+                  q->timeout_ms);
+        return ASK_TIMEOUT;
+    case WDK_LIMIT_MEMORY:
+        error_set(err, ERROR_CONFIG,
+                  "The query was ended because it took more than half of DuckDB's memory: ask for "
+                  "less at a time, or raise duckdb.memory.limit");
+        return ASK_TOO_LARGE;
+    case WDK_LIMIT_UPKEEP:
+        error_set(err, ERROR_RETRY,
+                  "The query was ended because the warehouse must write its log away: ask again");
+        return ASK_BUSY;
+    default:
+        error_set(err, ERROR_RETRY, "The query was ended because the warehouse is being closed");
+        return ASK_BUSY;
+    }
+}

@@ -36,7 +36,7 @@ static inline void judge_apart(struct judge *j, const char *why)
         j->why = why;
 }
 
-/* Members of a set of names; NULL: it is not there. */
+/* wdk_judge_length.c: members of a set of names; NULL: it is not there. */
 void judge_set_name(json_t *set, const char *name, json_t *value); /* takes value */
 json_t *judge_get_name(const json_t *set, const char *name);
 

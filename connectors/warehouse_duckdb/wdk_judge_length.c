@@ -50,6 +50,37 @@ const char *const judge_fixed_types[] = {
 
 const char *const judge_text_types[] = {"VARCHAR", "BLOB", "JSON", NULL};
 
+/* --- names --- */
+
+/* Names are equal to DuckDB if they are in ASCII's lower case. */
+static char *lower_name(const char *name)
+{
+    char *lower = mem_strdup(name), *p;
+
+    for (p = lower; *p != '\0'; p++)
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+    return lower;
+}
+
+void judge_set_name(json_t *set, const char *name, json_t *value)
+{
+    char *lower = lower_name(name);
+
+    json_object_set_new(set, lower, value);
+    mem_free(lower);
+}
+
+json_t *judge_get_name(const json_t *set, const char *name)
+{
+    char *lower = lower_name(name);
+    json_t *value = json_object_get(set, lower);
+
+    mem_free(lower);
+    return value;
+}
+
+/* --- columns --- */
+
 /* Of a path like t.struct.field any part may be the column. */
 static bool is_named(const struct judge *j, const char *column)
 {

@@ -74,7 +74,9 @@ static inline void discard_run(const struct server *s, bool tcp, PGconn *control
                                const char *publication, int64_t changes, struct taken *t)
 {
     char sql[256], *m;
-    PGconn *c = server_connect_host(s, tcp, "replication=database");
+    /* It answers nothing, which is not for longer than the server waits for an answer. */
+    PGconn *c =
+        server_connect_host(s, tcp, "replication=database options='-c wal_sender_timeout=0'");
     PGresult *r;
     int64_t rows = 0;
     bool ended = false;
@@ -96,7 +98,8 @@ static inline void discard_run(const struct server *s, bool tcp, PGconn *control
             struct pollfd fd = {.fd = PQsocket(c), .events = POLLIN};
 
             poll(&fd, 1, -1);
-            PQconsumeInput(c);
+            if (PQconsumeInput(c) == 0)
+                server_fail(PQerrorMessage(c));
             continue;
         }
         if (n < 0)

@@ -460,7 +460,7 @@ class Sizes:
 
 def test_what_nothing_bounds_from_within_is_killed(shop, source, db):
     """Each of them grew to gigabytes, or ran on past its time, in the service's own process."""
-    ms = int(1500 * SLOW)
+    ms = int(1000 * SLOW)
     for i, (name, sql) in enumerate(HUNGRY.items()):
         with Sizes(shop) as sizes:
             began = time.monotonic()
@@ -745,9 +745,9 @@ def test_one_commit_while_the_bank_works(source, db, duck, penstock, where):
     def spoil():
         n = 0
         while time.monotonic() < over:
-            status, _ = post(p, {"sql": greedy, "timeout_ms": 2000})
-            assert status in (504, 413, 429), status
-            n += 1
+            status, j = post(p, {"sql": greedy, "timeout_ms": 2000})
+            assert status in (504, 413, 429, 503), (status, j)
+            n += status != 503  # as below
         return n
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
