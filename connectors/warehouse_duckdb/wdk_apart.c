@@ -61,7 +61,10 @@ static bool over(const struct apart *a)
     return wdk_given_up(a->q) || clock_mono_ms() >= a->deadline_ms;
 }
 
-/* Everything that is committed lies in the file; the lock w->upkeep is then held. */
+/*
+ * Everything that is committed lies in the file; the lock w->upkeep is then held. No checkpoint
+ * under another process that reads: that one would have no answer.
+ */
 static bool settle(struct apart *a, struct session *s)
 {
     struct warehouse *w = a->w;
@@ -69,18 +72,20 @@ static bool settle(struct apart *a, struct session *s)
     for (;;) {
         error_clear(a->err);
         if (pthread_mutex_trylock(&w->upkeep) == 0) {
-            if (wdk_wal_size(w) == 0 || wdk_checkpoint_now(s, a->err))
+            bool alone = atomic_load(&w->apart) == 0;
+
+            if (wdk_wal_size(w) == 0 || (alone && wdk_checkpoint_now(s, a->err)))
                 return true;
             pthread_mutex_unlock(&w->upkeep);
-            if (!wdk_gives_way(a->err))
+            if (alone && !wdk_gives_way(a->err))
                 return error_prefix(a->err, "The warehouse cannot be read now");
         }
         /* Readers keep it away, too: no new ones, or they would for ever. */
         atomic_store(&w->pause_until_ms, clock_mono_ms() + READERS_MS);
         if (over(a))
             return error_set(a->err, ERROR_RETRY,
-                             "The warehouse is at work in a transaction that this kind of query "
-                             "has to wait for: ask again");
+                             "The warehouse is at work in a transaction or another query that this "
+                             "kind of query has to wait for: ask again");
         clock_sleep_ms(AGAIN_MS);
     }
 }

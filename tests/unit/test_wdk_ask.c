@@ -573,12 +573,19 @@ static void test_apart_and_upkeep(void **state)
     assert_true(atomic_load(&f->w->recalled));
     assert_true(full > 0 && full < i); /* new ones waited before */
     assert_in_range(st.st_size, 250 << 20, 300 << 20);
+    /* Another question does not take the file from the one that reads: it waits. */
+    timeout_ms = 500;
     atomic_store(&f->w->pause_until_ms, 0);
-    ends(f, "SELECT " APART, ASK_BUSY, "write its log away");
+    ends(f, "SELECT " APART, ASK_BUSY, "another query");
+    assert_int_equal(stat(f->w->wal_path, &st), 0);
+    assert_in_range(st.st_size, 250 << 20, 300 << 20);
+    timeout_ms = 20000;
     atomic_store(&f->w->apart, 0);
-    atomic_store(&f->w->recalled, false);
     assert_true(ops->maintain(f->s, false, &f->err));
     assert_true(stat(f->w->wal_path, &st) != 0 || st.st_size == 0);
+    atomic_store(&f->w->pause_until_ms, 0);
+    ends(f, "SELECT " APART, ASK_BUSY, "write its log away"); /* recalled */
+    assert_false(atomic_load(&f->w->recalled));
 }
 
 /* What a process that was killed left is removed when the file is opened again. */
