@@ -78,7 +78,7 @@ struct candidate {
     int natts;
     const char *schema, *name;
     char kind, persistence, replica_identity;
-    bool partition, owned, published;
+    bool partition, owned, published, selected;
     const char *row_filter;
 };
 
@@ -174,21 +174,31 @@ static bool read_published(struct catalog_reading *r, struct map *by_oid, struct
     return true;
 }
 
-static bool is_selected(const struct catalog_reading *r, const struct candidate *c,
-                        const struct map *by_oid)
+/* Sets c->selected: by its own name, or by that of the partitioned table that it is of. */
+static bool judge_selected(const struct catalog_reading *r, struct candidate *c,
+                           const struct map *by_oid, struct error *err)
 {
-    bool selected = pg_selects(r->s, c->schema, c->name);
     bool split = r->pub != NULL && r->pub->exists && !r->pub->via_root;
     const struct candidate *root;
+    bool of_root;
 
-    if (c->kind == 'p' && split)
-        return false; /* its partitions stand for it */
+    if (!pg_selects(r->s, c->schema, c->name, &c->selected, err))
+        return false;
+    if (c->kind == 'p' && split) {
+        r->out->split_roots += c->selected;
+        c->selected = false; /* its partitions stand for it */
+        return true;
+    }
     if (!c->partition || c->root == 0 || c->root == c->oid)
-        return selected;
+        return true;
     root = map_get_u32(by_oid, c->root);
-    if (root == NULL || !pg_selects(r->s, root->schema, root->name))
-        return selected;
-    return split && c->published;
+    if (root == NULL)
+        return true;
+    if (!pg_selects(r->s, root->schema, root->name, &of_root, err))
+        return false;
+    if (of_root)
+        c->selected = split && c->published;
+    return true;
 }
 
 static void add_odd(struct catalog_reading *r, const struct candidate *c, const char *why)
@@ -239,12 +249,12 @@ static bool select_tables(struct catalog_reading *r, struct error *err)
     r->out->tables = arena_calloc(r->arena, (size_t)n + 1, sizeof(*r->out->tables));
     r->out->odd = arena_calloc(r->arena, (size_t)n + 1, sizeof(*r->out->odd));
     for (i = 0; i < n; i++) {
-        const struct candidate *c = &list[i];
-        bool split_root = c->kind == 'p' && r->pub != NULL && r->pub->exists && !r->pub->via_root &&
-                          pg_selects(r->s, c->schema, c->name);
+        struct candidate *c = &list[i];
 
-        r->out->split_roots += split_root;
-        if (!is_selected(r, c, by_oid))
+        ok = judge_selected(r, c, by_oid, err);
+        if (!ok)
+            goto out;
+        if (!c->selected)
             continue;
         if (c->kind == 'v' && !config_is_set(r->s->cfg, "table.include.list"))
             continue; /* nobody asked for it by name */

@@ -321,6 +321,8 @@ static bool judge_known(struct relations *rs, struct relation *rel, uint32_t xid
 bool relations_judge(struct relations *rs, struct relation *rel, uint32_t xid,
                      const struct change_sink *sink, struct error *err)
 {
+    bool selected;
+
     if (rel->state != RELATION_NEW)
         return true;
     rel->state = RELATION_IGNORED;
@@ -328,9 +330,11 @@ bool relations_judge(struct relations *rs, struct relation *rel, uint32_t xid,
         return true;
     if (rel->table != NULL)
         return judge_known(rs, rel, xid, sink, err);
-    if (!pg_selects(rs->source, rel->r.schema, rel->r.name))
-        return true;
-    return relations_refuse(rel, sink, "table not known yet", err);
+    if (!pg_selects(rs->source, rel->r.schema, rel->r.name, &selected, err)) {
+        rel->state = RELATION_NEW;
+        return false;
+    }
+    return !selected || relations_refuse(rel, sink, "table not known yet", err);
 }
 
 void relations_loosen(struct relation *rel)

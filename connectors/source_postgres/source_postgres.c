@@ -132,15 +132,17 @@ static int64_t position_csn(const char *position)
     return (int64_t)lsn;
 }
 
-bool pg_selects(const struct source *s, const char *schema, const char *name)
+bool pg_selects(const struct source *s, const char *schema, const char *name, bool *yes,
+                struct error *err)
 {
     char text[2 * PG_NAME_SIZE + 2];
 
+    *yes = false;
     if (strncmp(schema, "pg_", 3) == 0 || strcmp(schema, "information_schema") == 0 ||
         strcmp(schema, "penstock") == 0)
-        return false;
+        return true;
     snprintf(text, sizeof(text), "%s.%s", schema, name);
-    return config_selects(s->cfg, "table.include.list", "table.exclude.list", text);
+    return config_selects(s->cfg, "table.include.list", "table.exclude.list", text, yes, err);
 }
 
 /* penstock_PREFIX in the characters of a slot's name. */

@@ -80,8 +80,10 @@ extern const struct source_ops source_postgres_ops;
 MUST_CHECK bool pg_control(struct source *s, struct pg_conn **out, struct error *err);
 /* What timeline_identify says, over a short walsender session. */
 MUST_CHECK bool pg_identify(struct source *s, struct pg_facts *f, struct error *err);
-/* True if the settings select schema.name; never system schemas nor our own. */
-bool pg_selects(const struct source *s, const char *schema, const char *name);
+/* *yes: the settings select schema.name; never system schemas nor our own. ERROR_CONFIG as
+ * config_selects. */
+MUST_CHECK bool pg_selects(const struct source *s, const char *schema, const char *name, bool *yes,
+                           struct error *err);
 
 /* "16/B374D848" <-> number. parse: false for anything else. */
 bool pg_lsn_parse(const char *text, uint64_t *out);

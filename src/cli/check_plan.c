@@ -5,6 +5,7 @@
  * it differs from the source. Pure but for what the arena takes.
  */
 #include "cli/check_internal.h"
+#include "config/feeds.h"
 #include "state/books.h"
 #include "util/buf.h"
 
@@ -195,6 +196,8 @@ static void make_target(struct check *c, struct check_pair *p, struct check_tabl
 void check_plan_pair(struct check *c, struct check_pair *p, const struct table_record *known,
                      int nknown)
 {
+    struct error err = {0};
+    bool taken;
     int i;
 
     separate_topics(c, p);
@@ -202,7 +205,12 @@ void check_plan_pair(struct check *c, struct check_pair *p, const struct table_r
     for (i = 0; i < p->plan.n; i++) {
         const struct table *t = p->plan.tables[i].table.table;
 
-        if (p->sink != NULL && !config_takes_topic(p->sink->config, t->topic))
+        if (p->sink != NULL && !config_takes_topic(p->sink->config, t->topic, &taken, &err)) {
+            findings_add_error(&c->findings, "warehouse", &err);
+            p->n = 0;
+            return;
+        }
+        if (p->sink != NULL && !taken)
             continue;
         p->tables[p->n].plan = &p->plan.tables[i];
         p->tables[p->n++].refused = p->plan.tables[i].table.refused;

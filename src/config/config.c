@@ -241,28 +241,36 @@ const char *config_next(const struct config *c, size_t *at, const char **masked)
     return e->setting->name;
 }
 
-/* A search that PCRE2 gave up selects nothing: a table more could hold what must not leave. */
+/* Either answer to a search that PCRE2 gave up could be the wrong one. */
 static bool matches(const struct config *c, const struct config_entry *e, const char *text,
-                    bool gave_up)
+                    bool *yes, struct error *err)
 {
     enum pattern_match m = patterns_match(e->patterns, text);
 
-    if (m == PATTERN_GAVE_UP) {
-        log_error("regular expression too costly connector=%s setting=%s table=%s: the table is "
-                  "not selected, write a simpler expression",
-                  c->name, e->setting->name, text);
-        return gave_up;
-    }
-    return m == PATTERN_YES;
+    *yes = m == PATTERN_YES;
+    if (m != PATTERN_GAVE_UP)
+        return true;
+    error_set(err, ERROR_CONFIG,
+              "%s: %s: whether the expression selects %s takes too long to find out", c->name,
+              e->setting->name, text);
+    return error_hint(err,
+                      "write a simpler expression in %s (one without repeats inside of "
+                      "repeats)",
+                      e->setting->name);
 }
 
 bool config_selects(const struct config *c, const char *include, const char *exclude,
-                    const char *text)
+                    const char *text, bool *yes, struct error *err)
 {
     const struct config_entry *in = include != NULL ? find(c, include) : NULL;
     const struct config_entry *ex = exclude != NULL ? find(c, exclude) : NULL;
+    bool out = false;
 
-    if (in != NULL && in->patterns != NULL && !matches(c, in, text, false))
+    *yes = true;
+    if (in != NULL && in->patterns != NULL && !matches(c, in, text, yes, err))
         return false;
-    return ex == NULL || ex->patterns == NULL || !matches(c, ex, text, true);
+    if (*yes && ex != NULL && ex->patterns != NULL && !matches(c, ex, text, &out, err))
+        return false;
+    *yes = *yes && !out;
+    return true;
 }

@@ -52,9 +52,10 @@ config_name(const struct config *c); /* the connector's name, "service" for the 
  * *masked is the value as it may be shown ("[hidden]" for secrets, also inside URLs). */
 const char *config_next(const struct config *c, size_t *at, const char **masked);
 
-/* include, exclude: names of settings, REGEX or REGEXES. True if text (schema.table) is selected by
- * include (NULL, unset or empty: all) and not by exclude. */
+/* include, exclude: names of settings, REGEX or REGEXES. *yes: text (schema.table) is selected by
+ * include (NULL, unset or empty: all) and not by exclude. ERROR_CONFIG if that cannot be told,
+ * because an expression backtracks for too long. */
 bool config_selects(const struct config *c, const char *include, const char *exclude,
-                    const char *text);
+                    const char *text, bool *yes, struct error *err);
 
 #endif

@@ -17,6 +17,10 @@ struct feed_end {
 /* Could the sink take some topic PREFIX.x of the source? NULL configs: no. */
 bool config_feeds(const struct config *source, const struct config *sink);
 
+/* *yes: a sink's `topics` or, where there are none, `topics.regex` hold the topic. Errors as
+ * of config_selects. */
+bool config_takes_topic(const struct config *sink, const char *topic, bool *yes, struct error *err);
+
 /*
  * The index of the source connector that name means, -1 if there is none: ERROR_CONFIG for a name
  * that is not known (with the nearest) and for a warehouse that has not exactly one source.

@@ -42,9 +42,6 @@ bool config_file_from_urls(const struct config_urls *u, struct config_file **out
                            struct error *err);
 void config_file_free(struct config_file *f); /* accepts NULL */
 
-/* True if a sink's `topics` or `topics.regex` hold the topic. */
-bool config_takes_topic(const struct config *sink, const char *topic);
-
 /*
  * One validated map, for tests and for connectors made elsewhere: pairs of key and value, ended
  * by a NULL key. settings: tables of settings, ended by NULL.

@@ -196,17 +196,17 @@ static const char *next_topic(const char **p, size_t *len)
     return start;
 }
 
-bool config_takes_topic(const struct config *sink, const char *topic)
+bool config_takes_topic(const struct config *sink, const char *topic, bool *yes, struct error *err)
 {
     const char *list = config_string(sink, "topics"), *one;
     size_t len;
 
     if (list == NULL || list[0] == '\0')
-        return config_selects(sink, "topics.regex", NULL, topic);
-    while ((one = next_topic(&list, &len)) != NULL)
-        if (strlen(topic) == len && memcmp(topic, one, len) == 0)
-            return true;
-    return false;
+        return config_selects(sink, "topics.regex", NULL, topic, yes, err);
+    *yes = false;
+    while (!*yes && (one = next_topic(&list, &len)) != NULL)
+        *yes = strlen(topic) == len && memcmp(topic, one, len) == 0;
+    return true;
 }
 
 bool config_feeds(const struct config *source, const struct config *sink)

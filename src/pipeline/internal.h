@@ -237,9 +237,10 @@ bool adopt_matches(const struct table *a, const struct table *b);
 void adopt_version(struct table *now, const struct table *streamed);
 
 /* take.c: from what the source has to a flow that is to be loaded. */
-/* Leaves out what the warehouse does not take, gives topics that would be shared a suffix; returns
- * how many are left. */
-int take_selected(struct pipeline *p, struct arena *a, struct source_table *tables, int n);
+/* Leaves out what the warehouse does not take, gives topics that would be shared a suffix; *n: how
+ * many are left. ERROR_CONFIG as config_selects. */
+bool take_selected(struct pipeline *p, struct arena *a, struct source_table *tables, int *n,
+                   struct error *err);
 /* All flows that hold a target, for the choice of names. now: as the source has them. */
 struct take {
     struct pipeline *p;

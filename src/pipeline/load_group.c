@@ -49,10 +49,8 @@ static bool plan(struct loads *l, struct source_table **tables, int *n, struct e
 {
     const struct source_ops *ops = l->p->o.source;
 
-    if (!ops->plan(l->src, l->arena, tables, n, err))
-        return false;
-    *n = take_selected(l->p, l->arena, *tables, *n);
-    return true;
+    return ops->plan(l->src, l->arena, tables, n, err) &&
+           take_selected(l->p, l->arena, *tables, n, err);
 }
 
 /* The newest that is known of the table; NULL: nothing. */
@@ -375,9 +373,9 @@ static bool settle(struct group *g, struct source_point *point, int64_t s, struc
     int n, i;
 
     FAILPOINT("load.point");
-    if (!l->p->o.source->point_tables(point, l->arena, &tables, &n, err))
+    if (!l->p->o.source->point_tables(point, l->arena, &tables, &n, err) ||
+        !take_selected(l->p, l->arena, tables, &n, err))
         return false;
-    n = take_selected(l->p, l->arena, tables, n);
     for (i = 0; i < g->n; i++) {
         struct item *it = &g->items[i];
         struct loads_ask ask = {.load = it->load, .s = s, .point = point};

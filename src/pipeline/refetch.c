@@ -318,8 +318,7 @@ static bool read_all(struct refetch *r, struct source_point *point, int64_t s, s
     int n = 0;
 
     ok = ops->point_tables(point, r->arena, &tables, &n, err) &&
-         ops->reader_open(point, &reader, err);
-    n = ok ? take_selected(r->p, r->arena, tables, n) : 0;
+         take_selected(r->p, r->arena, tables, &n, err) && ops->reader_open(point, &reader, err);
     while (ok && *at != NULL && room > 0) {
         struct fetched *f = *at;
 

@@ -372,8 +372,7 @@ bool flows_compare(struct pipeline *p, struct error *err)
     if (!p->o.source->plan(p->src, p->arena, &now, &n, err))
         return false;
     p->failed_side = SIDE_SINK;
-    n = take_selected(p, p->arena, now, n);
-    if (!forget_missing(p, now, n, err))
+    if (!take_selected(p, p->arena, now, &n, err) || !forget_missing(p, now, n, err))
         return false;
     for (i = 0; i < n; i++) {
         const struct table *t = now[i].table;
@@ -434,8 +433,7 @@ static bool load_at(struct pipeline *p, struct source_point *point, int64_t s, b
     if (!p->o.source->point_tables(point, p->arena, &tables, &n, err))
         return false;
     p->failed_side = SIDE_SINK;
-    n = take_selected(p, p->arena, tables, n);
-    if (!forget_missing(p, tables, n, err))
+    if (!take_selected(p, p->arena, tables, &n, err) || !forget_missing(p, tables, n, err))
         return false;
     for (i = 0; i < n; i++) {
         struct flow *f = flow_find(p, tables[i].table->oid);

@@ -3,6 +3,7 @@
  * From what the source has to flows that are to be loaded: which tables the warehouse takes, what
  * their targets are called, and what keeps one of them from being loaded.
  */
+#include "config/feeds.h"
 #include "pipeline/internal.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -117,29 +118,6 @@ bool take_table(struct take *k, struct flow *f, struct source_table *st, struct 
     return true;
 }
 
-/* Does the warehouse take the table's topic (topics, topics.regex)? */
-static bool takes_topic(const struct pipeline *p, const char *topic)
-{
-    const char *list = config_string(p->o.sink_config, "topics");
-    size_t n = strlen(topic);
-
-    if (list == NULL)
-        return config_selects(p->o.sink_config, "topics.regex", NULL, topic);
-    while (*list != '\0') {
-        size_t len = strcspn(list, ",");
-
-        while (*list == ' ' && len > 0) {
-            list++;
-            len--;
-        }
-        if (len == n && memcmp(list, topic, n) == 0)
-            return true;
-        list += len;
-        list += *list == ',';
-    }
-    return false;
-}
-
 /* "a.b"."c" and "a"."b.c" would share a topic: each of them gets a suffix of its true name. */
 static void separate_topics(struct arena *a, struct source_table *tables, int n)
 {
@@ -168,14 +146,19 @@ static void separate_topics(struct arena *a, struct source_table *tables, int n)
     map_free(seen);
 }
 
-int take_selected(struct pipeline *p, struct arena *a, struct source_table *tables, int n)
+bool take_selected(struct pipeline *p, struct arena *a, struct source_table *tables, int *n,
+                   struct error *err)
 {
     int i, kept = 0;
+    bool taken;
 
-    separate_topics(a, tables, n);
-    for (i = 0; i < n; i++) {
-        if (takes_topic(p, tables[i].table->topic))
+    separate_topics(a, tables, *n);
+    for (i = 0; i < *n; i++) {
+        if (!config_takes_topic(p->o.sink_config, tables[i].table->topic, &taken, err))
+            return false;
+        if (taken)
             tables[kept++] = tables[i];
     }
-    return kept;
+    *n = kept;
+    return true;
 }

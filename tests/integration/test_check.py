@@ -465,6 +465,32 @@ def test_a_run_takes_the_topics_that_it_says(topics, source, db, duck, penstock)
     assert p.stop() == 0
 
 
+@pytest.mark.parametrize("which", ["table.include.list", "table.exclude.list", "topics.regex"])
+def test_an_expression_that_takes_too_long(which, source, db, duck, penstock):
+    """Neither answer is guessed: the table would be missing in silence, or be what must not leave."""
+    long = "a" * 60
+    source.script(f"CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); "
+                  f"CREATE TABLE {long} (id int PRIMARY KEY)", db)
+    config = to_duckdb(source, db, duck)
+    settings = config["connectors"]["warehouse" if which == "topics.regex" else "shop"]
+    wrong, right = {"table.include.list": (r"public\.t,public\.(a+)+(b|c)", r"public\.t,public\.a+"),
+                    "table.exclude.list": (r"public\.(a+)+(b|c)", r"public\.a+b"),
+                    "topics.regex": (r"shop\.public\.(t|(a+)+(b|c))", r"shop\.public\.(t|a+)")}[which]
+    settings[which] = wrong
+    p = penstock(config)
+    said = f"{which}: whether the expression selects (shop.)?public.{long} takes too long"
+    r = Report("-c", p.write(), code=1)
+    assert "simpler expression" in r.find(said, "error")["fix"]
+    p.start()
+    wait_for("it is said", lambda: re.search(said, p.log()), 30)
+    assert p.tables() == {}
+    assert p.stop() == 0
+    settings[which] = right
+    Report("-c", p.write(), code=0)
+    p.start().wait_live("public.t", f"public.{long}")
+    assert p.stop() == 0
+
+
 def test_two_connectors_in_each_others_way(source, db, duck, tmp_path):
     """One slot or one DuckDB file of two connectors, and a copy in the place of the warehouse."""
     def report(second, sink, **more):

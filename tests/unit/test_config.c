@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "config/config_internal.h"
+#include "config/feeds.h"
 #include "config/file.h"
 #include "config/nearest.h"
 #include "config/urls.h"
@@ -295,7 +296,8 @@ static bool selects(const char *in, const char *out, const char *text)
 
     if (!config_make(&c, "t", tables, pairs, &err))
         fail_msg("%s", err.message);
-    yes = config_selects(c, "in", "out", text);
+    if (!config_selects(c, "in", "out", text, &yes, &err))
+        fail_msg("%s", err.message);
     config_free(c);
     return yes;
 }
@@ -329,9 +331,33 @@ static void lists_of_expressions(void **state)
     assert_false(selects("s.a", "", "s.\xff"));
 }
 
+/* Nobody is told that a table is not selected because its name took too long to compare. */
+static void too_costly_expressions(void **state)
+{
+    const char *in[] = {"must", "x", "in", "(a+)+(b|c)", NULL};
+    const char *out[] = {"must", "x", "out", "(a+)+(b|c)", NULL};
+    char name[64] = "";
+    struct config *c;
+    bool yes;
+
+    (void)state;
+    memset(name, 'a', sizeof(name) - 1);
+    for (int i = 0; i < 2; i++) {
+        assert_true(config_make(&c, "t", tables, i == 0 ? in : out, &err));
+        assert_false(config_selects(c, "in", "out", name, &yes, &err));
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        assert_non_null(strstr(err.message, i == 0 ? "t: in: " : "t: out: "));
+        assert_non_null(strstr(err.message, name));
+        assert_non_null(strstr(err.hint, "a simpler expression"));
+        assert_true(config_selects(c, "in", "out", "public.a", &yes, &err));
+        config_free(c);
+    }
+}
+
 static void bad_expressions(void **state)
 {
     struct config *c;
+    bool yes;
 
     (void)state;
     refused("in", "public.a,public.(b", "not a regular expression at offset 18", "Tables.");
@@ -339,8 +365,8 @@ static void bad_expressions(void **state)
     refused("topics.regex", "[a", "not a regular expression", "");
     /* one expression: a comma is a character, case counts */
     c = make("topics.regex", "shop\\.a,b");
-    assert_true(config_selects(c, "topics.regex", NULL, "shop.a,b"));
-    assert_false(config_selects(c, "topics.regex", NULL, "SHOP.a,b"));
+    assert_true(config_selects(c, "topics.regex", NULL, "shop.a,b", &yes, &err) && yes);
+    assert_true(config_selects(c, "topics.regex", NULL, "SHOP.a,b", &yes, &err) && !yes);
     config_free(c);
 }
 
@@ -488,6 +514,15 @@ static void load_refused(const char *text, const char *message, const char *hint
     "  warehouse:\n    connector.class: duckdb\n    topics.regex: shop\\..*\n" \
     "    connection.url: duckdb:w.duckdb\n"
 
+static bool takes(const struct config *sink, const char *topic)
+{
+    bool yes;
+
+    if (!config_takes_topic(sink, topic, &yes, &err))
+        fail_msg("%s", err.message);
+    return yes;
+}
+
 static void files(void **state)
 {
     struct config_file *f;
@@ -509,8 +544,8 @@ static void files(void **state)
     assert_int_equal(config_int(f->connectors[0].config, "database.port"), 5433);
     assert_string_equal(config_string(f->connectors[0].config, "database.password"), "hunter2");
     assert_ptr_equal(f->connectors[1].warehouse, &duckdb);
-    assert_true(config_takes_topic(f->connectors[1].config, "shop.public.t"));
-    assert_false(config_takes_topic(f->connectors[1].config, "shops.public.t"));
+    assert_true(takes(f->connectors[1].config, "shop.public.t"));
+    assert_false(takes(f->connectors[1].config, "shops.public.t"));
     config_file_free(f);
 
     f = load("connectors: {}\n");
@@ -528,9 +563,9 @@ static void files(void **state)
         "\"value.overflow.mode\": null, \"connection.url\": \"postgres://u:p@h/d\"}}}");
     if (f == NULL)
         fail_msg("%s / %s", err.message, err.hint);
-    assert_true(config_takes_topic(f->connectors[1].config, "shop.a.c"));
+    assert_true(takes(f->connectors[1].config, "shop.a.c"));
     assert_string_equal(config_string(f->connectors[1].config, "value.overflow.mode"), "null");
-    assert_false(config_takes_topic(f->connectors[1].config, "shop.a"));
+    assert_false(takes(f->connectors[1].config, "shop.a"));
     config_file_free(f);
 }
 
@@ -678,7 +713,7 @@ static void from_two_urls(void **state)
     assert_string_equal(config_string(s, "slot.name"), config_string(s, "publication.name"));
     assert_memory_equal(config_string(f->service, "data.dir"), "./penstock-data/My-Shop-", 24);
     assert_string_equal(config_string(f->service, "listen"), "127.0.0.1:8083");
-    assert_true(config_takes_topic(f->connectors[1].config, "My-Shop.public.t"));
+    assert_true(takes(f->connectors[1].config, "My-Shop.public.t"));
     assert_string_equal(config_string(f->connectors[1].config, "connection.url"),
                         "duckdb:w.duckdb");
     snprintf(slot, sizeof(slot), "%s", config_string(s, "slot.name"));
@@ -752,6 +787,7 @@ int main(void)
         cmocka_unit_test(secrets_are_hidden),
         cmocka_unit_test(references),
         cmocka_unit_test(lists_of_expressions),
+        cmocka_unit_test(too_costly_expressions),
         cmocka_unit_test(bad_expressions),
         cmocka_unit_test(nearest_names),
         cmocka_unit_test(urls_as_libpq),
