@@ -4,7 +4,7 @@
 #   make            build/penstock (libduckdb.so beside it)
 #   make demo       the main job on a throw-away database, in under a minute
 #   make test       everything: units, fuzz corpora, real servers
-#   make ci         format and lint checks, ASan units, make test
+#   make ci         format and lint checks, and make test with its units under the sanitizers
 #   make asan tsan  the program and the unit tests under a sanitizer
 #   make failpoints the program that tests can let die anywhere (src/util/failpoint.h)
 #   make chaos      random work against random trouble for ten minutes (tests/chaos; CHAOS='--seed N')
@@ -95,17 +95,20 @@ chaos: all
 	@sh scripts/deps.sh test $(DEPS)
 	PENSTOCK_BUILD=$(abspath $(BUILD)) $(DEPS)/venv/bin/python tests/chaos/chaos.py $(CHAOS)
 
-# Everything that must be true, against real servers. The last line says what ran.
+# Everything that must be true, against real servers. The last line says what ran. UNITS: the build
+# whose unit programs and fuzz targets run.
+UNITS ?= $(BUILD)
 test: all
 	@sh scripts/deps.sh test $(DEPS)
-	@$(MAKE) --no-print-directory unit fuzz
-	@python3 scripts/run_tests.py --build $(BUILD)
+	@if [ $(UNITS) = $(BUILD) ]; then $(MAKE) --no-print-directory unit fuzz; fi
+	@python3 scripts/run_tests.py --build $(BUILD) --units $(UNITS)
 
-ci: lint
+# The unit programs and fuzz targets run under the sanitizers here; they are built beside the checks.
+ci: $(DEPS_STAMP)
+	@sh scripts/deps.sh lint $(DEPS)
 	@sh scripts/deps.sh test $(DEPS)
-	@$(MAKE) --no-print-directory asan
-	@python3 scripts/run_tests.py --build build/asan --only unit,fuzz --quiet
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory lint asan
+	@$(MAKE) --no-print-directory test UNITS=build/asan
 
 demo: all $(BUILD)/duckdb-query
 	@sh scripts/deps.sh demo $(DEPS)

@@ -124,18 +124,19 @@ def main():
     p.add_argument("--build", default="build")
     p.add_argument("--only", default="unit,fuzz,integration")
     p.add_argument("-k", default="")
-    p.add_argument("--quiet", action="store_true", help="no closing lines unless something failed")
+    p.add_argument("--units", help="the build whose unit programs and fuzz targets run")
     a = p.parse_args()
     tally = Tally()
     build = os.path.abspath(a.build)
+    units_of = os.path.abspath(a.units or a.build)
     with ThreadPoolExecutor(1) as beside:
         # The integration suite waits much of its time: unit programs run beside it, one at a time.
         alone = "integration" not in a.only
-        units = beside.submit(run_units, build, WORKERS if alone else 1) if "unit" in a.only else None
+        units = beside.submit(run_units, units_of, WORKERS if alone else 1) if "unit" in a.only else None
         if units and alone:
             tell_units(units.result(), tally)
         if "fuzz" in a.only:
-            run_fuzz(build, tally)
+            run_fuzz(units_of, tally)
         if "integration" in a.only:
             run_integration(build, tally, a.k)
         if units and not alone:
@@ -143,14 +144,12 @@ def main():
     if tally.passed + tally.failed == 0:
         tally.failed = 1
         print("no test ran")
-    if not a.quiet:
-        print("The ten slowest:")
-        for seconds, name in sorted(tally.slow, reverse=True)[:10]:
-            print(f"  {seconds:7.1f} s  {name}")
-    if not a.quiet or tally.failed:
-        print(f"{tally.passed} passed, {tally.failed} failed")
-    else:
-        print(f"{os.path.basename(a.build)}: {tally.passed} checks under the sanitizers, all good")
+    if units_of != build:
+        print(f"Unit programs and fuzz targets: those of {os.path.relpath(units_of, ROOT)}")
+    print("The ten slowest:")
+    for seconds, name in sorted(tally.slow, reverse=True)[:10]:
+        print(f"  {seconds:7.1f} s  {name}")
+    print(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 
 
