@@ -739,20 +739,26 @@ def test_one_commit_while_the_bank_works(source, db, duck, penstock, where):
     if where == "apart":
         sql += ", [1]"
     greedy = "SELECT string_agg(a.note || b.note, ',') FROM public.accounts a, public.accounts b, range(50)"
-    over = time.monotonic() + 8 * SLOW
-    seen, highest, bad = 0, 0, 0
+    # apart: each waits for the greedy one's end, whose old rows keep the checkpoint away
+    began, wanted = time.monotonic(), 20 if where == "here" else 3
+    seen, highest, bad = 0, 0, []
+
+    def going_on():
+        over = time.monotonic() - began
+        return over < 8 * SLOW or (seen <= wanted or len(bad) <= 2) and over < 60 * SLOW
 
     def spoil():
-        n = 0
-        while time.monotonic() < over:
+        while going_on():
             status, j = post(p, {"sql": greedy, "timeout_ms": 2000})
             assert status in (504, 413, 429, 503), (status, j)
-            n += status != 503  # as below
-        return n
+            if status != 503:  # as below
+                bad.append(status)
+            elif "is being closed" in j["detail"]:  # only where its memory was what the sink lacked
+                assert re.search("retrying: .*[Mm]emory", p.log()), p.log()[-3000:]
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         spoiling = pool.submit(spoil)
-        while time.monotonic() < over:
+        while going_on():
             status, j = post(p, {"sql": sql})
             # The log wants a pause of its readers, or the greedy one has the memory that all share.
             if status in (413, 503):
@@ -762,11 +768,10 @@ def test_one_commit_while_the_bank_works(source, db, duck, penstock, where):
             assert (int(total), count, low) == (TOTAL, 300, high), (total, count, low, high)
             assert high >= highest
             seen, highest = seen + 1, high
-        bad = spoiling.result()
+        spoiling.result()
     bank.stop()
     wait_caught_up(p, source, db)
-    # apart: each waits for the greedy one's end, whose old rows keep the checkpoint away
-    assert seen > (20 if where == "here" else 3) and bad > 2 and highest > 0
+    assert seen > wanted and len(bad) > 2 and highest > 0
     assert "level=error" not in p.log() and " error " not in p.log(), p.log()[-2000:]
     assert p.stop() == 0
     assert not os.path.exists(duck + ".wal")
