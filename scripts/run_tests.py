@@ -94,11 +94,11 @@ def run_fuzz(build, tally):
             tally.add(name, 1 - failed, failed, took)
 
 
-def run_integration(build, tally, select):
+def run_integration(build, units_of, tally, select):
     report = os.path.join(build, "integration.xml")
     if os.path.exists(report):
         os.remove(report)
-    env = {**os.environ, "PENSTOCK_BUILD": os.path.abspath(build)}
+    env = {**os.environ, "PENSTOCK_BUILD": build, "PENSTOCK_UNITS": units_of}
     cmd = [f"{ROOT}/.deps/venv/bin/python", "-m", "pytest", "-q", "-n", str(WORKERS + 1), "--dist", "worksteal",
            "-p", "no:cacheprovider", f"--junitxml={report}", f"{ROOT}/tests/integration"]
     if select:
@@ -138,7 +138,7 @@ def main():
         if "fuzz" in a.only:
             run_fuzz(units_of, tally)
         if "integration" in a.only:
-            run_integration(build, tally, a.k)
+            run_integration(build, units_of, tally, a.k)
         if units and not alone:
             tell_units(units.result(), tally)
     if tally.passed + tally.failed == 0:

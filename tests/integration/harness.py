@@ -23,6 +23,8 @@ from proxy import BOTH, Proxy  # noqa: E402, F401: also for those who import it 
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.abspath(os.environ.get("PENSTOCK_BUILD", os.path.join(ROOT, "build")))
+# The build whose unit programs are run, where the suite does so with a server.
+UNITS = os.path.abspath(os.environ.get("PENSTOCK_UNITS", BUILD))
 DEPS = os.path.join(ROOT, ".deps")
 PENSTOCK = os.path.join(BUILD, "penstock")
 SLOW = float(os.environ.get("PENSTOCK_SLOW", "1"))  # all waits times this: under a sanitizer, 5

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import subprocess
@@ -533,13 +534,24 @@ def test_the_program_on_disk_is_replaced(source, db, duck, penstock, tmp_path, m
 @pytest.mark.parametrize("what", ["count(*)", "[count(*)]"])
 def test_a_client_that_leaves_ends_its_question(shop, what):
     body = json.dumps({"sql": f"SELECT {what} FROM range(100000000000) WHERE hash(range) = 1", "timeout_ms": 60000})
-    socks = []
-    for _ in range(4):
+
+    def send():
         s = socket.create_connection(("127.0.0.1", shop.port))
         s.sendall(f"POST /v1/query HTTP/1.1\r\nHost: 127.0.0.1:{shop.port}\r\nContent-Type: application/json\r\n"
                   f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        socks.append(s)
-    wait_for("all places are taken", lambda: post(shop, {"sql": "SELECT 1"})[0] == 429, 10)
+        return s
+
+    def taken():
+        for i, s in enumerate(socks):
+            if select.select([s], [], [], 0)[0]:  # it came while the question below had the fourth place
+                said = s.recv(65536)
+                assert said.startswith(b"HTTP/1.1 429 "), said
+                s.close()
+                socks[i] = send()
+        return post(shop, {"sql": "SELECT 1"})[0] == 429
+
+    socks = [send() for _ in range(4)]
+    wait_for("all places are taken", taken, 20)
     for s in socks:
         s.close()
     wait_for("there is a place", lambda: post(shop, {"sql": "SELECT 1"})[0] == 200, 5)

@@ -65,7 +65,7 @@ def server():
 @pytest.mark.parametrize("program", ["test_apply", "test_alter_apply"])
 def test_random_logs(server, program):
     server.create(program)
-    r = subprocess.run([f"{harness.BUILD}/unit/{program}"], timeout=300, text=True, cwd=harness.ROOT,
+    r = subprocess.run([f"{harness.UNITS}/unit/{program}"], timeout=300, text=True, cwd=harness.ROOT,
                        env=dict(os.environ, PENSTOCK_TEST_POSTGRES=server.url(program)),
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert r.returncode == 0 and "OK ] into_postgres" in r.stdout, r.stdout[-8000:]
