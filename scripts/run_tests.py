@@ -141,6 +141,10 @@ def main():
             run_integration(build, units_of, tally, a.k)
         if units and not alone:
             tell_units(units.result(), tally)
+    for kind, prefix in (("unit", "test_"), ("fuzz", "fuzz_")):
+        if kind in a.only and not programs(f"{units_of}/{kind}/{prefix}*"):
+            tally.failed += 1
+            print(f"--- no {kind} programs in {units_of}: make unit fuzz BUILD=...")
     if tally.passed + tally.failed == 0:
         tally.failed = 1
         print("no test ran")

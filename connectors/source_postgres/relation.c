@@ -330,10 +330,8 @@ bool relations_judge(struct relations *rs, struct relation *rel, uint32_t xid,
         return true;
     if (rel->table != NULL)
         return judge_known(rs, rel, xid, sink, err);
-    if (!pg_selects(rs->source, rel->r.schema, rel->r.name, &selected, err)) {
-        rel->state = RELATION_NEW;
+    if (!pg_selects(rs->source, rel->r.schema, rel->r.name, &selected, err))
         return false;
-    }
     return !selected || relations_refuse(rel, sink, "table not known yet", err);
 }
 

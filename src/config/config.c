@@ -8,7 +8,6 @@
 #include "config/file.h"
 #include "config/nearest.h"
 #include "config/urls.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 #include <string.h>

@@ -12,8 +12,8 @@ import uuid
 
 import duckdb
 import pytest
-from harness import (PENSTOCK, Postgres, as_server_user, base, free_port, source_config, to_duckdb,
-                     to_postgres, wait_for)
+from harness import (PENSTOCK, Postgres, as_server_user, assert_equal_duckdb, base, free_port, source_config,
+                     to_duckdb, to_postgres, wait_caught_up, wait_for)
 
 
 def run(*args, env=None, timeout=60):
@@ -489,6 +489,27 @@ def test_an_expression_that_takes_too_long(which, source, db, duck, penstock):
     Report("-c", p.write(), code=0)
     p.start().wait_live("public.t", f"public.{long}")
     assert p.stop() == 0
+
+
+def test_an_expression_that_takes_too_long_for_a_table_in_the_log(source, db, duck, penstock):
+    """Its rows, and all that is committed after them, wait until it is known whether they are wanted."""
+    long = "a" * 60
+    source.script("CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION penstock_shop FOR ALL TABLES", db)
+    config = to_duckdb(source, db, duck, source={"table.include.list": r"public\.t,public\.(a+)+(b|c)"})
+    p = penstock(config)
+    p.start().wait_live("public.t")
+    source.script(f"CREATE TABLE {long} (id int PRIMARY KEY); INSERT INTO {long} VALUES (1)", db)
+    source.script("INSERT INTO t VALUES (1)", db)
+    trace = wait_for("it is said", lambda: p.status("shop")["tasks"][0].get("trace"), 30)
+    assert f"expression selects public.{long} takes too long" in trace and "simpler expression" in trace
+    assert p.stop() == 0
+    with duckdb.connect(duck, read_only=True) as c:
+        assert c.execute("SELECT * FROM public.t").fetchall() == []
+    config["connectors"]["shop"]["table.include.list"] = r"public\.t,public\.a+"
+    p.start().wait_live("public.t", f"public.{long}")
+    wait_caught_up(p, source, db)
+    assert p.stop() == 0
+    assert_equal_duckdb(source, db, duck, "public.t", f"public.{long}")
 
 
 def test_two_connectors_in_each_others_way(source, db, duck, tmp_path):
